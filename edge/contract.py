@@ -507,8 +507,8 @@ def _exact_offset(base: float, moment: float) -> float:
 
 UNITS = frozenset(
     "m kg g s A K cd mol Hz rad sr N Pa J W C V F Ohm S Wb T H Cel lm lx Bq Gy Sv kat m2 m3 l m/s m/s2"
-    " m3/s l/s W/m2 cd/m2 bit bit/s lat lon pH dB dBW Bspl count / %RH %EL EL 1/s 1/min beat/min beats S/m B VA"
-    " VAs var vars J/m kg/m3 deg NTU".split()
+    " m3/s l/s W/m2 cd/m2 bit bit/s lat lon pH dB dBW Bspl count / %RH %EL EL 1/s 1/min beat/min beats S/m B "
+    " VA VAs var vars J/m kg/m3 deg NTU".split()
 )
 """Units of the SenML registry (RFC 8428 section 12.1, RFC 8798): what the edge may write."""
 

@@ -1,0 +1,138 @@
+"""PostgreSQL: the pool and the migrations. SQL itself lives in the room that needs it."""
+
+import asyncio
+import importlib.resources
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+
+log = logging.getLogger(__name__)
+
+Connection = asyncpg.Connection
+Pool = asyncpg.Pool
+
+# Any constant serves, so long as every hub takes the same lock before it migrates.
+_MIGRATION_LOCK = 0x616C6D65
+
+
+class DatabaseError(Exception):
+    """The database cannot be used as it is; the message says what to do."""
+
+
+async def connect(dsn: str, *, max_size: int = 10) -> Pool:
+    """A pool on ``dsn`` whose sessions speak UTC; raises :class:`DatabaseError` when nobody answers."""
+    try:
+        return await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=max_size,
+            server_settings={"TimeZone": "UTC", "application_name": "almenara-hub"},
+        )
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        raise DatabaseError(f"no PostgreSQL answers ({error}); check the setting database") from error
+
+
+def migrations() -> list[tuple[int, str, str]]:
+    """(number, name, SQL) in order."""
+    folder = importlib.resources.files(__name__) / "migrations"
+    files = sorted(f.name for f in folder.iterdir() if f.name.endswith(".sql"))
+    return [(int(name.split("_")[0]), name, (folder / name).read_text("utf-8")) for name in files]
+
+
+async def migrate(pool: Pool) -> int:
+    """Bring the schema up to date, each step in a transaction; returns how many steps ran.
+
+    Raises :class:`DatabaseError` when the schema is newer than this program.
+    """
+    steps = migrations()
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+        await connection.execute(
+            "create table if not exists schema_migrations ("
+            " number integer primary key, name text not null, applied_at timestamptz not null default now())"
+        )
+        done = {r["number"] for r in await connection.fetch("select number from schema_migrations")}
+        newest = max((number for number, _, _ in steps), default=0)
+        if max(done, default=0) > newest:
+            raise DatabaseError(
+                f"the database is at migration {max(done)}, this hub knows only {newest}: install the newer hub"
+            )
+        pending = [step for step in steps if step[0] not in done]
+        for number, name, sql in pending:
+            await connection.execute(sql)
+            await connection.execute(
+                "insert into schema_migrations (number, name) values ($1, $2)", number, name
+            )
+            log.info("migration %s applied", name)
+    return len(pending)
+
+
+async def listen_loop(dsn: str, channels: dict[str, Callable[[str], None]], retry_s: float = 1.0) -> None:
+    """Call ``channels[name](payload)`` at each NOTIFY, for ever; reconnects.
+
+    After every (re)connection each callback gets an empty payload once: something may have been missed.
+    """
+    while True:
+        lost = asyncio.Event()
+        try:
+            connection = await asyncpg.connect(dsn)
+        except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+            log.warning("no connection for LISTEN (%s); retrying", error)
+            await asyncio.sleep(retry_s)
+            continue
+        try:
+            connection.add_termination_listener(lambda *_, lost=lost: lost.set())
+            for name, callback in channels.items():
+
+                def heard(
+                    _c: Any, _pid: int, _channel: str, payload: str, to: Callable[[str], None] = callback
+                ) -> None:
+                    to(payload)
+
+                await connection.add_listener(name, heard)
+                callback("")
+            await lost.wait()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("LISTEN connection failed (%s); reconnecting", error)
+        finally:
+            if not connection.is_closed():
+                connection.terminate()
+
+
+# What a server that is away, restarting or out of reach makes asyncpg raise: try again.
+UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.DiskFullError,
+)
+
+
+async def persist(
+    act: Callable[[], Awaitable[None]],
+    sleep: Callable[[float], Awaitable[None]],
+    what: str,
+    limit_s: float = 2.0,
+) -> None:
+    """Repeat ``act`` until the database lets it through; for work that must not be dropped."""
+    delay_s = 0.05
+    while True:
+        try:
+            await act()
+        except UNAVAILABLE as error:
+            log.warning(
+                "%s: database away (%s: %s), again in %.2f s", what, type(error).__name__, error, delay_s
+            )
+            await sleep(delay_s)
+            delay_s = min(limit_s, delay_s * 2)
+        else:
+            return

@@ -1,0 +1,30 @@
+"""What a rule concluded: the one word between rules and alerts."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """A reason to open an alert, or to join the one that is open under the same ``dedup_key``.
+
+    ``priority`` is 1 (life) to 4; ``summary`` is Spanish text for people; ``happened_at`` is aware UTC.
+    """
+
+    rule: str
+    kind: str
+    priority: int
+    dedup_key: str
+    summary: str
+    happened_at: datetime
+    time_quality: str = "device"
+    device_id: int | None = None
+    gateway: str | None = None
+    place: str = ""
+    sector: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    watch_group: str = ""
+    is_drill: bool = False
+    source_event: uuid.UUID | None = None

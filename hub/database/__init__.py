@@ -4,14 +4,16 @@ import asyncio
 import importlib.resources
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 
 log = logging.getLogger(__name__)
 
-Connection = asyncpg.Connection
-Pool = asyncpg.Pool
+Connection: TypeAlias = (
+    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+)
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 # Any constant serves, so long as every hub takes the same lock before it migrates.
 _MIGRATION_LOCK = 0x616C6D65
@@ -57,7 +59,7 @@ async def migrate(pool: Pool) -> int:
         newest = max((number for number, _, _ in steps), default=0)
         if max(done, default=0) > newest:
             raise DatabaseError(
-                f"the database is at migration {max(done)}, this hub knows only {newest}: install the newer hub"
+                f"the database is at migration {max(done)}, this hub knows only {newest}: install a newer hub"
             )
         pending = [step for step in steps if step[0] not in done]
         for number, name, sql in pending:
@@ -67,6 +69,13 @@ async def migrate(pool: Pool) -> int:
             )
             log.info("migration %s applied", name)
     return len(pending)
+
+
+def _listener(callback: Callable[[str], None]) -> Callable[[Any, int, str, object], None]:
+    def heard(_connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        callback(str(payload))
+
+    return heard
 
 
 async def listen_loop(dsn: str, channels: dict[str, Callable[[str], None]], retry_s: float = 1.0) -> None:
@@ -85,13 +94,7 @@ async def listen_loop(dsn: str, channels: dict[str, Callable[[str], None]], retr
         try:
             connection.add_termination_listener(lambda *_, lost=lost: lost.set())
             for name, callback in channels.items():
-
-                def heard(
-                    _c: Any, _pid: int, _channel: str, payload: str, to: Callable[[str], None] = callback
-                ) -> None:
-                    to(payload)
-
-                await connection.add_listener(name, heard)
+                await connection.add_listener(name, _listener(callback))
                 callback("")
             await lost.wait()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

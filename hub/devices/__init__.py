@@ -1,0 +1,1 @@
+"""Registry, supervision, status and commands of gateways and devices."""

@@ -4,16 +4,20 @@ import asyncio
 import importlib.resources
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
 log = logging.getLogger(__name__)
 
-Connection: TypeAlias = (
-    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
-)
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+if TYPE_CHECKING:
+    Connection: TypeAlias = (
+        asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    )
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+else:  # asyncpg's classes take no parameters at run time
+    Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+    Pool = asyncpg.Pool
 
 # Any constant serves, so long as every hub takes the same lock before it migrates.
 _MIGRATION_LOCK = 0x616C6D65
@@ -21,6 +25,10 @@ _MIGRATION_LOCK = 0x616C6D65
 
 class DatabaseError(Exception):
     """The database cannot be used as it is; the message says what to do."""
+
+
+async def _keep(_connection: Connection) -> None:
+    """Nothing to reset: no room changes a session's state, and the usual reset costs a round trip a use."""
 
 
 async def connect(dsn: str, *, max_size: int = 10) -> Pool:
@@ -31,6 +39,7 @@ async def connect(dsn: str, *, max_size: int = 10) -> Pool:
             min_size=1,
             max_size=max_size,
             server_settings={"TimeZone": "UTC", "application_name": "almenara-hub"},
+            reset=_keep,
         )
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
         raise DatabaseError(f"no PostgreSQL answers ({error}); check the setting database") from error

@@ -1,0 +1,362 @@
+"""The composition root: what a hub is made of, and the loops that it runs.
+
+This is the only place with a real clock, brokers, transports and servers.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from edge import contract
+from edge.contract import Leaf
+from hub import upkeep
+from hub.alerts import service as alerts
+from hub.alerts.finding import Finding
+from hub.clock import Clock, SystemClock
+from hub.database import Connection, DatabaseError, Pool, connect, listen_loop, migrate
+from hub.devices import commands, supervision
+from hub.devices.registry import Registry
+from hub.intake.clock_offsets import ClockOffsets
+from hub.intake.control import LEAVES, control_lane
+from hub.intake.pipeline import Handler, Intake, event_lane, telemetry_lane
+from hub.intake.presence import Listening, Presence, flush_loop
+from hub.metrics import Metrics
+from hub.mqtt.client import Consumer
+from hub.mqtt.errors import MqttError
+from hub.mqtt.link import Address
+from hub.notify import service as notify
+from hub.notify.transports.file import FileTransport
+from hub.rules.evaluate import RuleSet
+from hub.rules.library import EVENT_RULES, THRESHOLD_RULES
+from hub.servers.broker import EmbeddedBroker
+from hub.servers.child import Server
+from hub.servers.postgres import EmbeddedPostgres
+from hub.settings import HubSettings
+from hub.telemetry.postgres import PostgresTelemetry, ensure_partitions
+from hub.web import server as web_server
+from hub.web import sessions, users
+from hub.web.app import create_app
+from hub.web.bus import AlertBus
+from hub.web.settings import EmergencyNumber, WebSettings
+
+log = logging.getLogger(__name__)
+
+
+def postgres_folder(settings: HubSettings) -> Path:
+    return settings.data / "postgres"
+
+
+def broker_folder(settings: HubSettings) -> Path:
+    return settings.data / "broker"
+
+
+# ---------------------------------------------------------------------------------------- database
+
+
+@asynccontextmanager
+async def open_database(settings: HubSettings) -> AsyncIterator[Pool]:
+    """A migrated database for one command: the one of the settings, that of a running hub, or our own."""
+    async with AsyncExitStack() as stack:
+        dsn = settings.database.get_secret_value()
+        if not dsn:
+            dsn = await _embedded_dsn(settings, stack)
+        pool = await connect(dsn, max_size=2)
+        stack.push_async_callback(pool.close)
+        await migrate(pool)
+        yield pool
+
+
+async def _embedded_dsn(settings: HubSettings, stack: AsyncExitStack) -> str:
+    port_file = postgres_folder(settings) / "port"
+    if port_file.is_file() and (port := port_file.read_text().strip()).isdigit():
+        running = EmbeddedPostgres(postgres_folder(settings), port=int(port))
+        try:
+            pool = await connect(running.address, max_size=1)
+        except DatabaseError:
+            log.debug("no hub runs on this data folder")
+        else:
+            await pool.close()
+            return running.address
+    server = EmbeddedPostgres(postgres_folder(settings))
+    stack.push_async_callback(server.stop)
+    return await server.start()
+
+
+# --------------------------------------------------------------------------------------------- hub
+
+
+@dataclass
+class Hub:
+    """A running hub, for those who look at it: the demo, tests, benchmarks."""
+
+    settings: HubSettings
+    pool: Pool
+    dsn: str
+    address: Address
+    registry: Registry
+    metrics: Metrics
+    broker: EmbeddedBroker | None
+    postgres: EmbeddedPostgres | None
+    http_url: str
+    first_login: tuple[str, str] | None
+    consumers: dict[Leaf, Consumer] = field(default_factory=dict)
+
+    def servers(self) -> Iterable[Server]:
+        return [server for server in (self.broker, self.postgres) if server is not None]
+
+
+async def serve_until_signal(settings: HubSettings) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    async with running(settings) as hub:
+        for line in welcome(hub):
+            log.info("%s", line)
+        await stop.wait()
+        log.info("stopping")
+    return 0
+
+
+def welcome(hub: Hub) -> list[str]:
+    """What the person who started the hub needs to know, in Spanish."""
+    lines = [f"consola: {hub.http_url}", f"broker MQTT: {hub.address.host}:{hub.address.port}"]
+    if hub.first_login:
+        login, password = hub.first_login
+        lines.append(f"primera cuenta: usuario «{login}», clave «{password}» (se muestra solo esta vez)")
+    if hub.settings.adopt_unknown_gateways:
+        lines.append("ATENCIÓN: se aceptan gateways desconocidos; úselo solo en laboratorio")
+    return lines
+
+
+@asynccontextmanager
+async def running(settings: HubSettings, clock: Clock | None = None) -> AsyncIterator[Hub]:
+    """A whole hub: servers, database, loops. Leaving the context stops all of it, in order."""
+    clock = clock or SystemClock()
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with AsyncExitStack() as stack:
+        postgres, dsn = await _start_database(settings, stack)
+        pool = await connect(dsn, max_size=16)
+        stack.callback(pool.terminate)
+        await migrate(pool)
+        await ensure_partitions(pool, clock.now().date())
+        registry, metrics = Registry(), Metrics()
+        await registry.load(pool)
+        broker, address = await _start_broker(settings, registry, stack)
+        password = await users.ensure_first_user(pool)
+        host, port = settings.http_address()
+        hub = Hub(
+            settings=settings,
+            pool=pool,
+            dsn=dsn,
+            address=address,
+            registry=registry,
+            metrics=metrics,
+            broker=broker,
+            postgres=postgres,
+            http_url=f"http://{host}:{port}",
+            first_login=(users.FIRST_LOGIN, password) if password else None,
+        )
+        await _run_loops(hub, clock, stack)
+        yield hub
+
+
+async def _start_database(
+    settings: HubSettings, stack: AsyncExitStack
+) -> tuple[EmbeddedPostgres | None, str]:
+    if dsn := settings.database.get_secret_value():
+        return None, dsn
+    server = EmbeddedPostgres(postgres_folder(settings))
+    stack.push_async_callback(server.stop)
+    return server, await server.start()
+
+
+async def _start_broker(
+    settings: HubSettings, registry: Registry, stack: AsyncExitStack
+) -> tuple[EmbeddedBroker | None, Address]:
+    if settings.mqtt:
+        return None, settings.broker_address()
+    broker = EmbeddedBroker(
+        broker_folder(settings), settings.broker_port or None, open_laboratory=settings.adopt_unknown_gateways
+    )
+    stack.push_async_callback(broker.stop)
+    await broker.set_gateways(registry.gateways())
+    await broker.start()
+    return broker, Address(
+        host="127.0.0.1", port=broker.mqtt_port, username="hub", password=broker.hub_password, version=4
+    )
+
+
+async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
+    """Start every loop; the first one that fails stops the hub instead of leaving it half alive."""
+    notify_wake, command_wake, bus = asyncio.Event(), asyncio.Event(), AlertBus()
+    registry_changed = asyncio.Event()
+    presence = Presence()
+    intake = Intake(
+        pool=hub.pool,
+        registry=hub.registry,
+        rules=RuleSet(EVENT_RULES, THRESHOLD_RULES),
+        react=_reaction(hub, notify_wake),
+        send_receipt=lambda gateway, receipt: _send_receipt(hub, gateway, receipt),
+        telemetry=PostgresTelemetry(),
+        offsets=ClockOffsets(),
+        presence=presence,
+        metrics=hub.metrics,
+        clock=clock,
+        adopts_unknown=hub.settings.adopt_unknown_gateways,
+    )
+    await intake.load()
+    listening = Listening((Leaf.ALARM, Leaf.EVENT, Leaf.TELEMETRY))
+    hub.consumers = _consumers(hub, intake, listening, clock)
+    transports = {"sms": FileTransport(hub.settings.sms_file or hub.settings.data / "sms.jsonl")}
+
+    def registry_told(payload: str) -> None:
+        hub.registry.on_notify(payload)
+        registry_changed.set()
+
+    channels = {
+        "devices": registry_told,
+        "notifications": lambda _: notify_wake.set(),
+        "commands": lambda _: command_wake.set(),
+        "alerts": bus.heard,
+    }
+    app = create_app(
+        pool=hub.pool,
+        clock=clock,
+        settings=_web_settings(hub.settings),
+        metrics=hub.metrics.exposition,
+        bus=bus,
+    )
+    stack.callback(bus.close)
+    host, port = hub.settings.http_address()
+    is_serving: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    loops: Sequence[Coroutine[None, None, None]] = [
+        *(server.supervise_loop() for server in hub.servers()),
+        *(consumer.run_loop() for consumer in hub.consumers.values()),
+        listen_loop(hub.dsn, channels),
+        hub.registry.reload_loop(hub.pool, clock),
+        _broker_users_loop(hub, registry_changed),
+        flush_loop(presence, listening, hub.pool, clock),
+        notify.notify_loop(hub.pool, transports, clock, notify_wake, _owner(hub), on_sent=_on_sent(hub)),
+        commands.commands_loop(hub.pool, _publisher(hub), clock, command_wake),
+        supervision.supervision_loop(hub.pool, clock, listening.since, _supervised(hub, intake, clock)),
+        sessions.sweep_loop(hub.pool, clock),
+        upkeep.upkeep_loop(hub.pool, clock, hub.settings.telemetry_days, hub.settings.event_days),
+        web_server.serve(app, host, port, is_serving.set_result),
+    ]
+    group = await stack.enter_async_context(asyncio.TaskGroup())
+    tasks = [group.create_task(loop) for loop in loops]
+    stack.callback(lambda: [task.cancel() for task in tasks])
+    hub.http_url = f"http://{host}:{await is_serving}"
+
+
+# ---------------------------------------------------------------------------------------- reactions
+
+
+def _reaction(hub: Hub, wake: asyncio.Event) -> Callable[..., Awaitable[Callable[[], None]]]:
+    """Findings become alerts and queued notifications, in the intake's own transaction."""
+
+    async def react(connection: Connection, findings: Sequence[Finding], now: datetime) -> Callable[[], None]:
+        outcomes = await alerts.open_or_join(connection, findings, now)
+        opened = [outcome for outcome in outcomes if outcome.opened]
+        await notify.enqueue_for(connection, opened, now)
+
+        def tell() -> None:
+            wake.set()
+            for outcome in opened:
+                hub.metrics.alerts.labels(outcome.kind).inc()
+
+        return tell
+
+    return react
+
+
+def _send_receipt(hub: Hub, gateway: str, receipt: contract.Receipt) -> None:
+    """Best effort: a receipt that is lost is asked for again by the edge's next repeat."""
+    consumer = hub.consumers[Leaf.STATUS]
+    if consumer.connected:
+        consumer.publish_nowait(contract.topic(gateway, Leaf.RECEIPT), contract.encode(receipt))
+
+
+# ------------------------------------------------------------------------------------------- wiring
+
+
+def _consumers(hub: Hub, intake: Intake, listening: Listening, clock: Clock) -> dict[Leaf, Consumer]:
+    """One connection a lane: no lane waits behind another, in the hub or in the broker."""
+
+    def consumer(leaf: Leaf, handle: Handler, *leaves: Leaf) -> Consumer:
+        gauge = hub.metrics.connected.labels(leaf)
+
+        def on_state(is_up: bool) -> None:
+            gauge.set(is_up)
+            if leaf is not Leaf.STATUS:
+                listening.changed(leaf, is_up, clock.now())
+
+        filters = [contract.subscription(one) for one in leaves or (leaf,)]
+        client_id = f"almenara-hub-{hub.settings.shard}-{leaf}"
+        return Consumer(hub.address, client_id, filters, handle, on_state=on_state)
+
+    return {
+        Leaf.ALARM: consumer(Leaf.ALARM, event_lane(intake, Leaf.ALARM)),
+        Leaf.EVENT: consumer(Leaf.EVENT, event_lane(intake, Leaf.EVENT)),
+        Leaf.TELEMETRY: consumer(Leaf.TELEMETRY, telemetry_lane(intake)),
+        Leaf.STATUS: consumer(Leaf.STATUS, control_lane(intake), *LEAVES),
+    }
+
+
+def _publisher(hub: Hub) -> commands.Publish:
+    async def publish(topic: str, payload: bytes, qos: int, expiry_s: int) -> None:
+        try:
+            await hub.consumers[Leaf.STATUS].publish(topic, payload, qos, message_expiry_s=expiry_s)
+        except MqttError as error:
+            raise commands.PublishError(str(error)) from error
+
+    return publish
+
+
+def _supervised(hub: Hub, intake: Intake, clock: Clock) -> supervision.OnFindings:
+    """Silence opens alerts like any other finding; a device that speaks again closes what nobody took."""
+
+    async def on_findings(fresh: Sequence[Finding], cleared: Sequence[str]) -> None:
+        now = clock.now()
+        async with hub.pool.acquire() as connection, connection.transaction():
+            tell = await intake.react(connection, fresh, now) if fresh else None
+            if cleared:
+                await alerts.close_by_hub(connection, cleared, note="volvió a comunicarse", now=now)
+        if tell:
+            tell()
+
+    return on_findings
+
+
+async def _broker_users_loop(hub: Hub, changed: asyncio.Event) -> None:
+    """A gateway that was registered gets its account on the embedded broker at once."""
+    if hub.broker is None:
+        return
+    while True:
+        await changed.wait()
+        changed.clear()
+        await hub.registry.load(hub.pool)
+        await hub.broker.set_gateways(hub.registry.gateways())
+
+
+def _owner(hub: Hub) -> str:
+    return f"{hub.settings.shard}:{os.getpid()}"
+
+
+def _web_settings(settings: HubSettings) -> WebSettings:
+    return WebSettings(
+        commune=settings.commune,
+        secure_cookie=settings.https_cookies,
+        geojson_path=settings.geojson,
+        emergency_numbers=(EmergencyNumber("Emergencia", settings.emergency_number),),
+        adopt_unknown_gateways=settings.adopt_unknown_gateways,
+        metrics_token=settings.metrics_token.get_secret_value(),
+    )

@@ -1,0 +1,243 @@
+"""Command ``almenara-hub``. Exit codes: 0 done, 1 something failed and is named, 2 wrong use or settings."""
+
+import argparse
+import asyncio
+import getpass
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from hub.settings import HubSettings, SettingsError, load
+
+Act = Callable[[HubSettings, argparse.Namespace], Awaitable[int]]
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="almenara-hub", description="Hub de Almenara: del botón a la central.")
+    top.add_argument("--config", type=Path, metavar="ARCHIVO", help="configuración en TOML")
+    top.add_argument(
+        "--log", default="info", choices=["debug", "info", "warning", "error"], help="detalle del registro"
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="ORDEN")
+
+    serve = commands.add_parser("serve", help="ejecuta el hub en primer plano")
+    _add_server_options(serve)
+    serve.add_argument("--http", metavar="HOST:PUERTO", help="dirección de la consola (127.0.0.1:8480)")
+    serve.add_argument(
+        "--adopt-unknown-gateways",
+        action="store_const",
+        const=True,
+        help="solo laboratorio: registra lo desconocido al primer contacto",
+    )
+    serve.set_defaults(act=_serve)
+
+    demo = commands.add_parser("demo", help="una comuna ficticia completa en esta máquina")
+    demo.add_argument(
+        "--for", dest="for_s", type=float, metavar="SEGUNDOS", help="termina solo tras este tiempo"
+    )
+    demo.add_argument("--json", action="store_true", help="escribe el resultado como JSON en la última línea")
+    demo.add_argument("--data", type=Path, metavar="CARPETA", help="conserva los datos en esta carpeta")
+    demo.add_argument(
+        "--http", metavar="HOST:PUERTO", default="127.0.0.1:8480", help="dirección de la consola"
+    )
+    demo.add_argument(
+        "--kill-broker",
+        type=int,
+        default=0,
+        metavar="N",
+        help="mata N veces el broker y borra su memoria (ensayo)",
+    )
+    demo.set_defaults(act=_demo)
+
+    _add_devices(commands)
+    _add_contacts(commands)
+    _add_users(commands)
+    return top
+
+
+def _add_server_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--mqtt", metavar="HOST:PUERTO", help="broker MQTT existente; sin esto, el incluido")
+    sub.add_argument("--database", metavar="DSN", help="PostgreSQL existente; sin esto, el incluido")
+    sub.add_argument("--data", type=Path, metavar="CARPETA", help="carpeta de datos (data)")
+
+
+def _add_devices(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    devices = commands.add_parser("devices", help="registro de gateways y dispositivos")
+    actions = devices.add_subparsers(dest="action", required=True, metavar="ACCIÓN")
+    importing = actions.add_parser("import", help="importa o actualiza desde un archivo CSV o TOML")
+    importing.add_argument("file", type=Path, metavar="ARCHIVO")
+    _add_server_options(importing)
+    importing.set_defaults(act=_import_devices)
+    listing = actions.add_parser("list", help="muestra los dispositivos registrados")
+    _add_server_options(listing)
+    listing.set_defaults(act=_list_devices)
+    credential = actions.add_parser("credential", help="usuario y clave de un gateway en el broker incluido")
+    credential.add_argument("gateway", metavar="GATEWAY")
+    _add_server_options(credential)
+    credential.set_defaults(act=_credential)
+
+
+def _add_contacts(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    contacts = commands.add_parser("contacts", help="personas que reciben avisos")
+    actions = contacts.add_subparsers(dest="action", required=True, metavar="ACCIÓN")
+    importing = actions.add_parser("import", help="importa desde CSV: name,phone,watch_group")
+    importing.add_argument("file", type=Path, metavar="ARCHIVO")
+    _add_server_options(importing)
+    importing.set_defaults(act=_import_contacts)
+
+
+def _add_users(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    users = commands.add_parser("users", help="personas que entran a la consola")
+    actions = users.add_subparsers(dest="action", required=True, metavar="ACCIÓN")
+    add = actions.add_parser("add", help="crea una cuenta; la clave se pide o llega por la entrada estándar")
+    add.add_argument("login", metavar="USUARIO")
+    add.add_argument("--name", required=True, metavar="NOMBRE")
+    add.add_argument(
+        "--role", required=True, choices=["operador", "jefe_turno", "director", "tecnico", "auditor"]
+    )
+    _add_server_options(add)
+    add.set_defaults(act=_add_user)
+    password = actions.add_parser("password", help="cambia la clave de una cuenta")
+    password.add_argument("login", metavar="USUARIO")
+    _add_server_options(password)
+    password.set_defaults(act=_set_password)
+
+
+# ------------------------------------------------------------------------------------------- acts
+
+
+async def _serve(settings: HubSettings, _arguments: argparse.Namespace) -> int:
+    from hub import app
+
+    return await app.serve_until_signal(settings)
+
+
+async def _demo(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub import demo
+
+    return await demo.run(
+        settings,
+        for_s=arguments.for_s,
+        as_json=arguments.json,
+        data=arguments.data,
+        kill_broker=arguments.kill_broker,
+    )
+
+
+async def _import_devices(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
+    from hub.devices import importing
+
+    async with open_database(settings) as pool:
+        report = await importing.import_file(pool, arguments.file)
+    print(importing.render_report(report))
+    return 1 if report.problems else 0
+
+
+async def _list_devices(settings: HubSettings, _arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
+    from hub.devices import service
+
+    after = None
+    async with open_database(settings) as pool:
+        while page := await service.list_devices(pool, limit=500, after=after):
+            for row in page:
+                print(f"{row.source}\t{row.gateway}\t{row.kind}\t{row.name}\t{row.state}")
+            after = page[-1].device_id
+    return 0
+
+
+async def _credential(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from edge.contract import check_gateway
+    from hub.app import broker_folder
+    from hub.servers.broker import gateway_password, site_secret
+
+    check_gateway(arguments.gateway)
+    password = gateway_password(site_secret(broker_folder(settings)), arguments.gateway)
+    print(f"usuario: {arguments.gateway}\nclave:   {password}")
+    return 0
+
+
+async def _import_contacts(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
+    from hub.notify import contacts
+
+    async with open_database(settings) as pool:
+        report = await contacts.import_csv(pool, arguments.file.read_text("utf-8-sig"))
+    print(contacts.render_report(report))
+    return 1 if report.problems else 0
+
+
+async def _add_user(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
+    from hub.web import users
+
+    password = _read_password()
+    async with open_database(settings) as pool:
+        await users.create_user(pool, arguments.login, arguments.name, arguments.role, password)
+    print(f"cuenta creada: {arguments.login}")
+    return 0
+
+
+async def _set_password(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
+    from hub.web import users
+
+    password = _read_password()
+    async with open_database(settings) as pool:
+        await users.set_password(pool, arguments.login, password)
+    print(f"clave cambiada: {arguments.login}")
+    return 0
+
+
+def _read_password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    return getpass.getpass("Clave nueva: ")
+
+
+# ------------------------------------------------------------------------------------------- main
+
+
+def _run(act: Act, settings: HubSettings, arguments: argparse.Namespace) -> int:
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(act(settings, arguments))  # type: ignore[arg-type]
+
+
+def _user_errors() -> tuple[type[Exception], ...]:
+    """Errors that the person at the keyboard can mend: shown as one line, without a traceback."""
+    from edge.contract import ContractError
+    from hub.database import DatabaseError
+    from hub.servers import ServerError
+    from hub.web.users import UserError
+
+    return DatabaseError, ServerError, UserError, ContractError, FileNotFoundError, PermissionError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    logging.basicConfig(
+        level=arguments.log.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    names = ("mqtt", "database", "data", "http", "adopt_unknown_gateways")
+    try:
+        settings = load(arguments.config, **{name: getattr(arguments, name, None) for name in names})
+    except SettingsError as error:
+        print(f"almenara-hub: ajuste incorrecto\n{error}", file=sys.stderr)
+        return 2
+    try:
+        return _run(arguments.act, settings, arguments)
+    except KeyboardInterrupt:
+        return 130
+    except _user_errors() as error:
+        print(f"almenara-hub: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

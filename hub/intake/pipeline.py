@@ -1,0 +1,354 @@
+"""One lane of the intake: messages → one transaction → receipts. The broker hears PUBACK after that.
+
+Everything that the hub concludes from a batch (rows, alerts, queued notifications) commits together or
+not at all; only then are gateways told, and whoever sends notifications is woken.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, TypeVar
+
+import asyncpg
+
+from edge import contract
+from edge.contract import Leaf
+from hub.alerts.finding import Finding
+from hub.clock import Clock
+from hub.database import UNAVAILABLE, Connection, Pool, persist
+from hub.devices.registry import Device, Registry
+from hub.intake import store
+from hub.intake.clock_offsets import ClockOffsets
+from hub.intake.decode import (
+    Decoded,
+    EventRow,
+    Incoming,
+    Refused,
+    decode,
+    event_row,
+    group_ids,
+    is_future,
+    point_value,
+)
+from hub.intake.presence import Presence
+from hub.metrics import Metrics
+from hub.rules.evaluate import Crossing, Happening, Reading, RuleSet
+from hub.telemetry import Point
+from hub.telemetry.postgres import PostgresTelemetry
+
+log = logging.getLogger(__name__)
+
+
+class React(Protocol):
+    """What happens with findings inside the batch's transaction: alerts open, notifications queue.
+
+    Returns how to tell of it once the transaction has committed.
+    """
+
+    async def __call__(
+        self, connection: Connection, findings: Sequence[Finding], now: datetime
+    ) -> Callable[[], None]: ...
+
+
+SendReceipt = Callable[[str, contract.Receipt], None]
+MAX_IDS_PER_RECEIPT = 500
+MAX_QUANTITY_CHARS = 128
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intake:
+    """What the lanes share. ``adopts_unknown`` is for laboratories only."""
+
+    pool: Pool
+    registry: Registry
+    rules: RuleSet
+    react: React
+    send_receipt: SendReceipt
+    telemetry: PostgresTelemetry
+    offsets: ClockOffsets
+    presence: Presence
+    metrics: Metrics
+    clock: Clock
+    adopts_unknown: bool = False
+    raised: dict[tuple[str, int], bool] = field(default_factory=dict)
+
+    async def load(self) -> None:
+        """Read what the lanes keep in memory; call once the schema is there."""
+        await self.telemetry.load(self.pool)
+        await self.offsets.load(self.pool)
+        rows = await self.pool.fetch("select rule, device_id from rule_states where state = 'raised'")
+        self.raised.update({(r["rule"], r["device_id"]): True for r in rows})
+
+
+Handler = Callable[[Sequence[Incoming]], Awaitable[None]]
+
+
+# ------------------------------------------------------------------------------------------ events
+
+
+def event_lane(intake: Intake, leaf: Leaf) -> Handler:
+    """The handler of the ``alarm`` or the ``event`` lane."""
+
+    async def handle(messages: Sequence[Incoming]) -> None:
+        received_at = intake.clock.now()
+        decoded = [decode(message, leaf, received_at) for message in messages]
+        intake.metrics.messages.labels(leaf).inc(len(messages))
+        refused = [r for d in decoded for r in d.refused]
+        rows: list[EventRow] = []
+        for part in decoded:
+            for event in part.events:
+                device = await _resolve(intake, part.gateway, event.source, event.type)
+                if isinstance(device, Device):
+                    rows.append(event_row(event, device, part.gateway, received_at))
+                    if is_future(event, received_at):
+                        intake.metrics.future.labels(leaf).inc()
+                else:
+                    refused.append(_not_ours(part, event.source, device))
+        if rows:
+            await persist(lambda: _commit_events(intake, leaf, rows), intake.clock.sleep, f"{leaf} lane")
+        _send_receipts(intake, [(row.gateway, row.event_id) for row in rows], refused)
+        note_refused(intake, refused)
+
+    return handle
+
+
+async def _commit_events(intake: Intake, leaf: Leaf, rows: Sequence[EventRow]) -> None:
+    async def rescue(row: EventRow, error: asyncpg.PostgresError) -> None:
+        log.warning("event %s: its data cannot be kept as JSON (%s); kept as base64", row.id, error)
+        await _store_events(intake, leaf, [store.with_wrapped_data(row)])
+
+    await _commit_halving(rows, lambda part: _store_events(intake, leaf, part), rescue)
+
+
+async def _commit_halving(
+    rows: Sequence[_Row],
+    store_all: Callable[[Sequence[_Row]], Awaitable[None]],
+    rescue: Callable[[_Row, asyncpg.PostgresError], Awaitable[None]],
+) -> None:
+    """Store a batch. When PostgreSQL cannot keep a row, halve the batch until that row stands alone."""
+    try:
+        await store_all(rows)
+    except UNAVAILABLE:
+        raise
+    except asyncpg.PostgresError as error:
+        if len(rows) == 1:
+            await rescue(rows[0], error)
+            return
+        middle = len(rows) // 2
+        await _commit_halving(rows[:middle], store_all, rescue)
+        await _commit_halving(rows[middle:], store_all, rescue)
+
+
+async def _store_events(intake: Intake, leaf: Leaf, rows: Sequence[EventRow]) -> None:
+    with intake.metrics.commit_s.labels(leaf).time():
+        async with intake.pool.acquire() as connection, connection.transaction():
+            new_keys = await store.insert_events(connection, rows)
+            seen: set[store.Key] = set()
+            fresh = []
+            for row in rows:
+                if (key := store.key(row)) in new_keys and key not in seen:
+                    seen.add(key)
+                    fresh.append(row)
+            findings = intake.rules.on_events(_happening(row) for row in fresh)
+            tell = await intake.react(connection, findings, rows[0].received_at) if findings else None
+    if tell:
+        tell()
+    for row in rows:
+        intake.presence.seen(row.device.device_id, row.received_at)
+    intake.metrics.stored.labels(leaf).inc(len(fresh))
+    unknown = sum(not intake.rules.knows(row.type) for row in fresh)
+    if unknown:
+        intake.metrics.unknown_types.inc(unknown)
+    if len(fresh) < len(rows):
+        await _note_repeats(intake, leaf, rows, fresh)
+
+
+def _happening(row: EventRow) -> Happening:
+    return Happening(row.id, row.type, row.device, row.happened_at, row.time_quality.value, row.is_drill)
+
+
+async def _note_repeats(
+    intake: Intake, leaf: Leaf, rows: Sequence[EventRow], fresh: Sequence[EventRow]
+) -> None:
+    is_fresh = {id(row) for row in fresh}
+    repeats = [row for row in rows if id(row) not in is_fresh]
+    intake.metrics.duplicates.labels(leaf).inc(len(repeats))
+    for row in await store.clashing(intake.pool, repeats):
+        intake.metrics.clashes.inc()
+        detail = f"id: {row.event_id[:64]} was stored before with another content; the first one stays"
+        note_refused(intake, [Refused(row.gateway, "id_clash", detail, (row.data or "").encode()[:512])])
+
+
+# --------------------------------------------------------------------------------------- telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """A point, and the device that rules want to know beside it."""
+
+    point: Point
+    device: Device
+
+
+@dataclass(frozen=True, slots=True)
+class _Packs:
+    """What a batch of packs came to."""
+
+    samples: list[_Sample] = field(default_factory=list)
+    receipts: list[tuple[str, str]] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+
+def telemetry_lane(intake: Intake) -> Handler:
+    """The handler of the ``telemetry`` lane."""
+
+    async def handle(messages: Sequence[Incoming]) -> None:
+        received_at = intake.clock.now()
+        intake.metrics.messages.labels(Leaf.TELEMETRY).inc(len(messages))
+        packs = _Packs()
+        for message in messages:
+            part = decode(message, Leaf.TELEMETRY, received_at)
+            packs.refused.extend(part.refused)
+            if part.pack is not None:
+                await _take_pack(intake, part, part.pack, received_at, packs)
+        if packs.samples:
+            await persist(
+                lambda: _commit_samples(intake, packs.samples, received_at),
+                intake.clock.sleep,
+                "telemetry lane",
+            )
+        _send_receipts(intake, packs.receipts, packs.refused)
+        note_refused(intake, packs.refused)
+
+    return handle
+
+
+async def _take_pack(
+    intake: Intake, part: Decoded, pack: contract.Pack, received_at: datetime, packs: _Packs
+) -> None:
+    """Resolve a pack's devices and times; a pack is confirmed only when all of it was taken in."""
+    shift_s = await intake.offsets.shift(intake.pool, part.gateway, pack, received_at)
+    refused_before = len(packs.refused)
+    for m in pack.measurements:
+        device = await _resolve(intake, part.gateway, m.source, "")
+        at = _instant(m.time + shift_s)
+        if not isinstance(device, Device):
+            packs.refused.append(_not_ours(part, m.source, device))
+        elif at is None or len(m.quantity) > MAX_QUANTITY_CHARS:
+            detail = f"n or t: {m.quantity[:40]!r} at {m.time!r} is no quantity or no time"
+            packs.refused.append(Refused(part.gateway, "malformed", detail, b"", pack.id))
+        else:
+            value, text = point_value(m)
+            point = Point(device.device_id, m.quantity, m.unit or "", at, value, text)
+            packs.samples.append(_Sample(point, device))
+    if pack.id is not None and len(packs.refused) == refused_before:
+        packs.receipts.append((part.gateway, pack.id))
+
+
+def _instant(seconds: float) -> datetime | None:
+    try:
+        # SenML times are exact to the millisecond in our packs; floats carry noise below it.
+        return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=round(seconds * 1000))
+    except (OverflowError, ValueError):
+        return None
+
+
+async def _commit_samples(intake: Intake, samples: Sequence[_Sample], received_at: datetime) -> None:
+    await intake.telemetry.prepare(intake.pool, [s.point for s in samples])
+
+    async def rescue(sample: _Sample, error: asyncpg.PostgresError) -> None:
+        gateway, quantity = sample.device.gateway, sample.point.quantity
+        note_refused(intake, [Refused(gateway, "unstorable", f"{quantity[:40]}: {error}", b"")])
+
+    await _commit_halving(samples, lambda part: _store_samples(intake, part, received_at), rescue)
+
+
+async def _store_samples(intake: Intake, samples: Sequence[_Sample], received_at: datetime) -> None:
+    points = [s.point for s in samples]
+    current = [s for s in samples if s.point.at <= received_at + contract.FUTURE_TOLERANCE]
+    readings = [reading for s in current if (reading := _reading(intake, s)) is not None]
+    with intake.metrics.commit_s.labels(Leaf.TELEMETRY).time():
+        async with intake.pool.acquire() as connection, connection.transaction():
+            new = await intake.telemetry.write(connection, points, received_at)
+            findings, crossings = intake.rules.on_readings(readings, intake.raised)
+            tell = await intake.react(connection, findings, received_at) if findings else None
+            await _remember(connection, crossings)
+    intake.raised.update({(c.rule.name, c.device_id): c.is_raised for c in crossings})
+    if tell:
+        tell()
+    for s in current:
+        intake.presence.seen(s.device.device_id, received_at)
+        if s.point.quantity == "battery" and s.point.value is not None:
+            intake.presence.battery(s.device.device_id, s.point.value)
+    intake.metrics.future.labels(Leaf.TELEMETRY).inc(len(samples) - len(current))
+    intake.metrics.stored.labels(Leaf.TELEMETRY).inc(new)
+    intake.metrics.duplicates.labels(Leaf.TELEMETRY).inc(len(points) - new)
+
+
+def _reading(intake: Intake, sample: _Sample) -> Reading | None:
+    point = sample.point
+    if point.value is None or not intake.rules.concerns(point.quantity):
+        return None
+    return Reading(sample.device, point.quantity, point.at, point.value)
+
+
+async def _remember(connection: Connection, crossings: Sequence[Crossing]) -> None:
+    for crossing in crossings:
+        await connection.execute(
+            "insert into rule_states (rule, device_id, state, since) values ($1, $2, $3, $4)"
+            " on conflict (rule, device_id) do update set state = excluded.state, since = excluded.since",
+            crossing.rule.name,
+            crossing.device_id,
+            "raised" if crossing.is_raised else "normal",
+            crossing.at,
+        )
+
+
+# ------------------------------------------------------------------------------------------ common
+
+
+async def _resolve(intake: Intake, gateway: str, source: str, event_type: str) -> Device | str:
+    """The device that the gateway may speak for, or the cause why not."""
+    registry = intake.registry
+    device = registry.device(source)
+    if device is not None and device.gateway == gateway:
+        return device
+    if device is not None:
+        return "foreign_device"
+    if intake.adopts_unknown:
+        return await registry.adopt(intake.pool, gateway, source, event_type)
+    return "unknown_device" if registry.knows_gateway(gateway) else "unknown_gateway"
+
+
+_ADVICE = {
+    "unknown_gateway": "the gateway is not registered; import it with: almenara-hub devices import FILE.csv",
+    "unknown_device": "the device is not registered; import it with: almenara-hub devices import FILE.csv",
+    "foreign_device": "the device belongs to another gateway",
+}
+
+
+def _not_ours(part: Decoded, source: str, cause: str) -> Refused:
+    return Refused(part.gateway, cause, f"source: {source[:255]}: {_ADVICE[cause]}", b"")
+
+
+def _send_receipts(intake: Intake, stored: Sequence[tuple[str, str]], refused: Sequence[Refused]) -> None:
+    for gateway, ids in group_ids(stored).items():
+        intake.metrics.receipts.inc(len(ids))
+        for start in range(0, len(ids), MAX_IDS_PER_RECEIPT):
+            intake.send_receipt(gateway, contract.Receipt(ids=ids[start : start + MAX_IDS_PER_RECEIPT]))
+    for r in refused:
+        # Only what can never become right is refused for good; an unknown device may be registered tomorrow.
+        if r.id is not None and intake.registry.knows_gateway(r.gateway):
+            intake.send_receipt(
+                r.gateway, contract.Receipt(refused=[contract.Refusal(id=r.id, reason=r.detail[:200])])
+            )
+
+
+def note_refused(intake: Intake, refused: Sequence[Refused]) -> None:
+    """Count, log and show what was not taken in."""
+    for r in refused:
+        intake.metrics.refused.labels(r.cause).inc()
+    if refused:
+        intake.presence.refused(refused, intake.clock.now())

@@ -1,0 +1,57 @@
+"""Prometheus metrics of one hub process. Labels are never a person, a phone or a place."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+
+
+class Metrics:
+    """Counters are made here and nowhere else, so this file is the list of what the hub tells."""
+
+    def __init__(self) -> None:
+        r = self.registry = CollectorRegistry()
+        self.messages = Counter(
+            "almenara_messages", "MQTT messages taken from the broker", ["lane"], registry=r
+        )
+        self.stored = Counter("almenara_stored", "Events or measurements stored", ["lane"], registry=r)
+        self.duplicates = Counter("almenara_duplicates", "Repeats stopped at their key", ["lane"], registry=r)
+        self.clashes = Counter(
+            "almenara_id_clashes", "Two different events under one id; the first one stays", registry=r
+        )
+        self.refused = Counter("almenara_refused", "Messages not taken in, by cause", ["cause"], registry=r)
+        self.future = Counter(
+            "almenara_future_times", "Messages that claimed a time yet to come", ["lane"], registry=r
+        )
+        self.unknown_types = Counter(
+            "almenara_unknown_event_types", "Events of a type that no rule knows", registry=r
+        )
+        self.receipts = Counter("almenara_receipts", "Ids confirmed to gateways", registry=r)
+        self.alerts = Counter("almenara_alerts_opened", "Alerts opened", ["kind"], registry=r)
+        self.notifications = Counter(
+            "almenara_notifications_sent", "Notifications handed over", ["transport"], registry=r
+        )
+        self.commit_s = Histogram(
+            "almenara_commit_seconds", "From batch to commit", ["lane"], buckets=_LATENCY_S, registry=r
+        )
+        self.notify_s = Histogram(
+            "almenara_notify_seconds",
+            "From receipt of the event to the transport",
+            buckets=_LATENCY_S,
+            registry=r,
+        )
+        self.press_to_notification_s = Histogram(
+            "almenara_press_to_notification_seconds",
+            "From the device's press to the transport, where the device's clock is trusted",
+            buckets=_LATENCY_S,
+            registry=r,
+        )
+        self.connected = Gauge(
+            "almenara_broker_connected", "1 while the lane is connected", ["lane"], registry=r
+        )
+        self.restarts = Gauge(
+            "almenara_server_restarts", "Restarts of an embedded server", ["server"], registry=r
+        )
+
+    def exposition(self) -> bytes:
+        """The text format of Prometheus."""
+        return generate_latest(self.registry)

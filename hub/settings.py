@@ -1,0 +1,176 @@
+"""Settings of a hub: a TOML file, the environment (``ALMENARA_HUB_…``), secret files, the command line.
+
+The command line wins over the environment, that over the secret files, those over the TOML file. An
+unknown or wrong setting stops the start and is named.
+"""
+
+import os
+import ssl
+from pathlib import Path
+from typing import Any, Literal
+
+import phonenumbers
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from hub.mqtt.link import Address
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message names it and says what to do. Spanish: the installer reads it."""
+
+
+class HubSettings(BaseSettings):
+    """All of a hub's settings, with the meaning of each."""
+
+    model_config = SettingsConfigDict(env_prefix="ALMENARA_HUB_", extra="forbid", env_ignore_empty=True)
+
+    data: Path = Field(Path("data"), description="carpeta de datos del hub")
+    mqtt: str = Field("", description="broker HOST:PUERTO; vacío: broker incluido, solo en esta máquina")
+    mqtt_version: Literal["auto", "3.1.1", "5"] = Field(
+        "auto", description="versión de MQTT con un broker propio"
+    )
+    mqtt_username: str = Field("", description="usuario en el broker")
+    mqtt_password: SecretStr = Field(
+        SecretStr(""), description="clave en el broker; mejor en un archivo secreto"
+    )
+    mqtt_password_file: Path | None = Field(None, description="archivo que contiene la clave del broker")
+    mqtt_ca_file: Path | None = Field(None, description="certificado de la autoridad del broker; activa TLS")
+    mqtt_cert_file: Path | None = Field(None, description="certificado del hub ante el broker")
+    mqtt_key_file: Path | None = Field(None, description="llave privada del certificado del hub")
+    broker_port: int = Field(
+        0, ge=0, le=65535, description="puerto del broker incluido; 0: uno libre, recordado"
+    )
+    database: SecretStr = Field(SecretStr(""), description="DSN de PostgreSQL; vacío: base incluida")
+    http: str = Field("127.0.0.1:8480", description="dirección HOST:PUERTO de la consola")
+    https_cookies: bool = Field(False, description="la consola se sirve por HTTPS (detrás de un proxy)")
+    adopt_unknown_gateways: bool = Field(
+        False,
+        description="solo laboratorio: registra gateways y dispositivos desconocidos al primer contacto",
+    )
+    commune: str = Field("Comuna", description="nombre de la comuna")
+    geojson: Path | None = Field(None, description="mapa de la comuna en GeoJSON")
+    duty_phone: str = Field(
+        "", description="teléfono de turno que recibe los avisos; vacío: solo queda registrado"
+    )
+    emergency_number: str = Field("133", description="número de emergencia que se escribe en los avisos")
+    sms_file: Path | None = Field(None, description="archivo del transporte «file»; vacío: DATA/sms.jsonl")
+    telemetry_days: int = Field(400, ge=1, description="días que se conserva la telemetría")
+    event_days: int = Field(3650, ge=30, description="días que se conservan los eventos")
+    shard: str = Field("0", pattern=r"^[a-z0-9]{1,16}$", description="nombre de este hub ante el broker")
+    metrics_token: SecretStr = Field(SecretStr(""), description="clave para leer /metrics desde otra máquina")
+
+    @field_validator("mqtt", "http")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        if value:
+            split_host_port(value)
+        return value
+
+    @field_validator("duty_phone")
+    @classmethod
+    def _phone(cls, value: str) -> str:
+        if not value:
+            return value
+        try:
+            number = phonenumbers.parse(value, "CL")
+        except phonenumbers.NumberParseException:
+            raise ValueError("no es un teléfono; escriba por ejemplo +56987654321") from None
+        if not phonenumbers.is_valid_number(number):
+            raise ValueError("no es un teléfono válido; escriba por ejemplo +56987654321")
+        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+    @model_validator(mode="after")
+    def _files(self) -> "HubSettings":
+        for name in ("mqtt_password_file", "mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file", "geojson"):
+            path = getattr(self, name)
+            if path is not None and not path.is_file():
+                raise ValueError(f"{name}: no existe el archivo {path}")
+        if (self.mqtt_cert_file is None) != (self.mqtt_key_file is None):
+            raise ValueError("mqtt_cert_file y mqtt_key_file van juntos")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings
+        path = os.environ.get("ALMENARA_HUB_CONFIG")
+        toml = (TomlConfigSettingsSource(settings_cls, Path(path)),) if path else ()
+        return (init_settings, env_settings, file_secret_settings, *toml)
+
+    def http_address(self) -> tuple[str, int]:
+        return split_host_port(self.http)
+
+    def broker_password(self) -> str:
+        if self.mqtt_password_file is not None:
+            return self.mqtt_password_file.read_text("utf-8").strip()
+        return self.mqtt_password.get_secret_value()
+
+    def tls(self) -> ssl.SSLContext | None:
+        """TLS towards the broker; None without ``mqtt_ca_file``."""
+        if self.mqtt_ca_file is None:
+            return None
+        context = ssl.create_default_context(cafile=str(self.mqtt_ca_file))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.mqtt_cert_file and self.mqtt_key_file:
+            context.load_cert_chain(self.mqtt_cert_file, self.mqtt_key_file)
+        return context
+
+    def broker_address(self) -> Address:
+        """The broker of the settings; only where ``mqtt`` is set."""
+        host, port = split_host_port(self.mqtt)
+        return Address(
+            host=host,
+            port=port,
+            username=self.mqtt_username or None,
+            password=self.broker_password() or None,
+            tls=self.tls(),
+            version=4 if self.mqtt_version == "3.1.1" else 5,
+        )
+
+
+def split_host_port(text: str) -> tuple[str, int]:
+    """``"host:port"`` → (host, port); raises ValueError in Spanish."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise ValueError(f"«{text}» no es HOST:PUERTO, por ejemplo 127.0.0.1:1883")
+    return host.strip("[]"), int(port)
+
+
+def load(config: Path | None = None, **overrides: Any) -> HubSettings:
+    """Settings from all sources; ``overrides`` come from the command line. Raises :class:`SettingsError`."""
+    if config is not None:
+        if not config.is_file():
+            raise SettingsError(f"no existe el archivo de configuración {config}")
+        os.environ["ALMENARA_HUB_CONFIG"] = str(config)
+    secrets = os.environ.get("ALMENARA_HUB_SECRETS")
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return HubSettings(_secrets_dir=secrets, **given) if secrets else HubSettings(**given)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from error
+    except ValueError as error:  # a TOML file that cannot be read
+        raise SettingsError(f"el archivo de configuración no se puede leer: {error}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"]) or "configuración"
+        kind, message = problem["type"], problem["msg"].removeprefix("Value error, ")
+        lines.append(
+            f"{name}: "
+            + ("no existe este ajuste; revise el nombre" if kind == "extra_forbidden" else message)
+        )
+    return "\n".join(lines)

@@ -1,0 +1,41 @@
+"""Hourly upkeep: partitions ahead, old ones away. What grows has its end here or in its own room."""
+
+import logging
+from datetime import datetime, timedelta
+
+from hub.clock import Clock
+from hub.database import UNAVAILABLE, Pool
+from hub.intake.partitions import drop_old_event_partitions, ensure_event_partitions
+from hub.telemetry.postgres import drop_old_partitions, ensure_partitions
+
+log = logging.getLogger(__name__)
+
+CADENCE_S = 3600.0
+COMMAND_DAYS = 400
+
+
+async def upkeep_loop(pool: Pool, clock: Clock, telemetry_days: int, event_days: int) -> None:
+    while True:
+        try:
+            await upkeep(pool, clock.now(), telemetry_days, event_days)
+        except UNAVAILABLE as error:
+            log.warning("upkeep waits: database away (%s)", type(error).__name__)
+        await clock.sleep(CADENCE_S)
+
+
+async def upkeep(pool: Pool, now: datetime, telemetry_days: int, event_days: int) -> None:
+    """One round; each step stands alone, so the next hour finishes what this one could not."""
+    await ensure_partitions(pool, now.date())
+    await ensure_event_partitions(pool, now.date())
+    for name in await drop_old_partitions(pool, now.date(), telemetry_days):
+        log.info("dropped %s: older than %d days", name, telemetry_days)
+    for name in await drop_old_event_partitions(pool, now.date(), event_days):
+        log.info("dropped %s: older than %d days", name, event_days)
+    for table, column, days in (
+        ("telemetry_default", "at", telemetry_days),
+        ("events_default", "received_at", event_days),
+        ("commands", "ended_at", COMMAND_DAYS),
+        ("clock_offsets", "created_at", COMMAND_DAYS),
+    ):
+        # Table and column are the constants above.
+        await pool.execute(f"delete from {table} where {column} < $1", now - timedelta(days=days))  # noqa: S608

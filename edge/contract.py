@@ -210,6 +210,8 @@ _event_decoder = msgspec.json.Decoder(Event)
 _events_decoder = msgspec.json.Decoder(list[Event])
 _raw_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _encoder = msgspec.json.Encoder()
+# Nesting without end is bad input like any other.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _AT = re.compile(r" - at `(?P<path>[^`]*)`\Z")
 _KEYED = re.compile(r"(missing required field|unknown enum|contains unknown field) `(?P<name>[^`]*)`")
 
@@ -228,7 +230,7 @@ def _contract_error(error: Exception, payload: bytes | msgspec.Raw) -> ContractE
 def _id_of(payload: bytes | msgspec.Raw) -> str | None:
     try:
         value = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         return None
     found = value.get("id") if isinstance(value, dict) else None
     return found if isinstance(found, str) else None
@@ -261,8 +263,6 @@ def _check(event: Event) -> Event:
         raise ContractError("time", "has no time zone (RFC 3339 needs one)", event.id)
     if event.bootid is not None and len(event.bootid) > 64:
         raise ContractError("bootid", "must have at most 64 characters", event.id)
-    if b"\\u0000" in bytes(event.data):
-        raise ContractError("data", "holds the character U+0000, which no database text can keep", event.id)
     _number(event, "sequence", event.sequence)
     _number(event, "age", event.age)
     return event
@@ -275,7 +275,7 @@ def decode_event(payload: bytes | msgspec.Raw) -> Event:
         return _check(_event_decoder.decode(payload))
     except ContractError:
         raise
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise _contract_error(error, payload) from error
 
 
@@ -294,7 +294,7 @@ def decode_events(payload: bytes) -> tuple[list[Event], list[ContractError]]:
             parts = _raw_list_decoder.decode(payload)
     except ContractError as error:
         return [], [error]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         return [], [_contract_error(error, payload)]
     events: list[Event] = []
     errors: list[ContractError] = []
@@ -412,9 +412,13 @@ def resolve(records: Iterable[Record], now: float) -> list[Measurement]:
         if count > 1:
             raise ContractError(f"[{index}]", "has more than one of v, vs, vb and vd")
         if count == 0 and total is None:
-            if r.bn is None and r.bt is None and r.bu is None:
+            if r.n is not None or (r.bn is None and r.bt is None and r.bu is None):
                 raise ContractError(f"[{index}]", "has none of v, vs, vb, vd and s")
             continue  # a record of base values alone only prepares those that follow
+        if r.vs is not None and "\x00" in r.vs:
+            raise ContractError(
+                f"[{index}].vs", "holds the character U+0000, which no database text can keep"
+            )
         full = name + (r.n or "")
         if not _SENML_NAME.match(full):
             raise ContractError(f"[{index}].n", f"{full[:80]!r} is not a SenML name")
@@ -444,7 +448,7 @@ def decode_pack(payload: bytes, now: float) -> Pack:
     _check_size(payload)
     try:
         records = _records_decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise _contract_error(error, payload) from error
     if not records:
         raise ContractError("payload", "the pack holds no record")
@@ -607,7 +611,7 @@ def decode(kind: type[_T], payload: bytes) -> _T:
     _check_size(payload)
     try:
         return cast("_T", _decoders[kind].decode(payload))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise _contract_error(error, payload) from error
 
 

@@ -212,9 +212,20 @@ def _user_errors() -> tuple[type[Exception], ...]:
     from edge.contract import ContractError
     from hub.database import DatabaseError
     from hub.servers import ServerError
+    from hub.web.assets import AssetsMissingError
+    from hub.web.server import WebServerError
     from hub.web.users import UserError
 
-    return DatabaseError, ServerError, UserError, ContractError, FileNotFoundError, PermissionError
+    return (
+        AssetsMissingError,
+        WebServerError,
+        DatabaseError,
+        ServerError,
+        UserError,
+        ContractError,
+        FileNotFoundError,
+        PermissionError,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -230,13 +241,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(f"almenara-hub: ajuste incorrecto\n{error}", file=sys.stderr)
         return 2
+    return_code = 0
     try:
-        return _run(arguments.act, settings, arguments)
-    except KeyboardInterrupt:
-        return 130
-    except _user_errors() as error:
-        print(f"almenara-hub: {error}", file=sys.stderr)
-        return 1
+        return_code = _run(arguments.act, settings, arguments)
+    except* KeyboardInterrupt:
+        return_code = 130
+    except* _user_errors() as group:
+        for error in _leaves(group):
+            print(f"almenara-hub: {error}", file=sys.stderr)
+        return_code = 1
+    return return_code
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ from typing import Any
 
 from hub.app import Hub, running
 from hub.devices import importing
-from hub.servers.broker import gateway_password, site_secret
 from hub.settings import HubSettings
 
 log = logging.getLogger(__name__)
@@ -224,11 +223,8 @@ async def _kill_broker(hub: Hub, times: int, for_s: float) -> None:
     assert hub.broker is not None  # noqa: S101 - the caller looked
     for _ in range(times):
         await asyncio.sleep(for_s / (times + 1))
-        pid = hub.broker.pid
-        if pid is not None:
-            log.warning("the broker (process %d) is killed and its memory deleted", pid)
-            os.kill(pid, signal.SIGKILL)
-            hub.broker.forget()
+        log.warning("the broker is killed and its memory deleted")
+        await hub.broker.wipe()
 
 
 async def _drain(edges: Sequence[Edge], stop: asyncio.Event) -> None:

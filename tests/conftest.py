@@ -15,7 +15,9 @@ import pytest
 import pytest_asyncio
 
 from hub.database import Pool, connect, migrate
-from hub.servers import child
+from hub.servers import files, process
+from hub.servers.broker import EmbeddedBroker
+from hub.servers.child import free_port
 from hub.servers.postgres import ROLE, EmbeddedPostgres
 
 _numbers = itertools.count(1)
@@ -107,7 +109,7 @@ class Mosquitto:
 
     def __init__(self, root: Path, *, has_memory: bool = False) -> None:
         self.root = root
-        self.port = child.free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         root.mkdir(mode=0o711)
         store = root / "store"
@@ -136,7 +138,7 @@ class Mosquitto:
         program = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
         assert program is not None, "install mosquitto (make peers)"
         with (self.root / "mosquitto.log").open("ab") as output:
-            self._process = child.launch(
+            self._process = process.launch(
                 [program, "-c", self.root / "mosquitto.conf"],
                 account=None,
                 death_signal=signal.SIGKILL,
@@ -164,19 +166,19 @@ class Mosquitto:
             self._process = None
 
 
-def wait_for_port(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Return when 127.0.0.1:``port`` accepts; fails after 10 s, or when ``process`` ends."""
+def wait_for_port(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Return when 127.0.0.1:``port`` accepts; fails after 10 s, or when ``server`` ends."""
     for _ in range(2000):
-        assert process.poll() is None, child.tail(log)
+        assert server.poll() is None, files.tail(log)
         with socket.socket() as probe:
             probe.settimeout(1)
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         try:
-            process.wait(0.005)
+            server.wait(0.005)
         except subprocess.TimeoutExpired:
             continue
-    raise AssertionError(f"nobody listens on {port}: {child.tail(log)}")
+    raise AssertionError(f"nobody listens on {port}: {files.tail(log)}")
 
 
 @pytest.fixture
@@ -195,3 +197,16 @@ def lasting_mosquitto(server_folder: Path) -> Iterator[Mosquitto]:
     broker.start()
     yield broker
     broker.kill()
+
+
+# ----------------------------------------------------------------------------- the embedded broker
+
+
+@pytest_asyncio.fixture
+async def nats_broker(server_folder: Path) -> AsyncIterator[EmbeddedBroker]:
+    """The embedded broker, running, with the gateways ``gw-1`` and ``gw-2``; nobody restarts it."""
+    broker = EmbeddedBroker(server_folder / "broker")
+    await broker.set_gateways(["gw-1", "gw-2"])
+    await broker.start()
+    yield broker
+    await broker.stop()

@@ -9,7 +9,6 @@ It listens on 127.0.0.1 only and asks for a generated password (SCRAM). Layout o
     postgres.log
 """
 
-import asyncio
 import importlib.util
 import logging
 import os
@@ -23,8 +22,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.servers import ServerError, child
-from hub.servers.child import Account, Server
+from hub.servers import ServerError, files, process
+from hub.servers.account import Account, account_for, give
+from hub.servers.child import Server
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +32,9 @@ DATABASE = "almenara"
 ROLE = "hub"
 ADMIN = "postgres"
 _DEBIAN = Path("/usr/lib/postgresql")
-_POLL_S = 0.02
-# Recovery after a crash reads the log since the last checkpoint; on an SD card that takes minutes.
-_START_TIMEOUT_S = 600.0
-# After a crash old backends hold the shared memory for a moment; a dying server holds the port.
-_ATTEMPTS = 30
-_ATTEMPT_PAUSE_S = 0.2
+# Sorts by code point, the same on every machine; names that people read are sorted in Python.
+_LOCALE = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+_OLD_LOCALE = ["--locale=C.UTF-8"]
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     # TCP serves the hub and Grafana alike; a socket's path is limited to 107 bytes.
@@ -101,24 +98,16 @@ def choose(data: Path, candidates: Sequence[Binaries]) -> Binaries:
 
 
 class EmbeddedPostgres(Server):
-    """PostgreSQL below ``root``; ``port`` None keeps the port of the last run, or takes a free one.
-
-    :meth:`start` returns the DSN of the hub's own database.
-    """
+    """PostgreSQL below ``root``. :meth:`start` returns the DSN of the hub's own database."""
 
     title = "PostgreSQL"
     # Fast shutdown; then immediate: it recovers at the next start.
     stop_signals = (signal.SIGINT, signal.SIGQUIT)
 
     def __init__(self, root: Path, port: int | None = None) -> None:
-        super().__init__(root)
+        super().__init__(root, port)
         self.data = self.root / "pgdata"
-        self._wanted_port = port
-        self._port = port or 0
-
-    @property
-    def port(self) -> int:
-        return self._port
+        self._binaries: Binaries | None = None
 
     @property
     def address(self) -> str:
@@ -129,163 +118,102 @@ class EmbeddedPostgres(Server):
         """The superuser's DSN: restores, extensions, tests. The hub itself has no need of it."""
         return self._dsn(ADMIN, "admin_password", "postgres")
 
-    def _dsn(self, role: str, password_file: str, database: str) -> str:
-        password = (self.root / password_file).read_text().strip()
-        return f"postgresql://{role}:{password}@127.0.0.1:{self._port}/{database}"
-
-    async def _begin(self) -> "subprocess.Popen[bytes]":
-        binaries = self._prepare()
-        if not self.data.exists():
-            await self._create(binaries)
-        await self._await_predecessor()
-        for attempt in range(_ATTEMPTS):
-            self._choose_port()
-            process = self._launch(binaries)
-            try:
-                if await self._ready(process):
-                    return process
-            except BaseException:
-                process.send_signal(signal.SIGQUIT)
-                raise
-            log.warning("PostgreSQL ended with code %d while starting (%d)", process.wait(), attempt + 1)
-            await asyncio.sleep(_ATTEMPT_PAUSE_S)
-        raise ServerError(f"PostgreSQL does not start: {child.tail(self._log)}")
-
     @property
-    def _log(self) -> Path:
+    def log_file(self) -> Path:
         return self.root / "postgres.log"
 
-    def _prepare(self) -> Binaries:
-        self.root.mkdir(parents=True, exist_ok=True)
-        for name in ("password", "admin_password"):
-            if not (self.root / name).exists():
-                child.write_private(self.root / name, secrets.token_urlsafe(24))
-        return choose(self.data, list(installations()))
+    @property
+    def _pid_file(self) -> Path:
+        return self.data / "postmaster.pid"
 
-    def _account(self, binaries: Binaries) -> Account | None:
-        account = child.account_for(self.data, [binaries.folder / "postgres"])
-        if account is None and self.data.exists() and self.data.stat().st_uid != os.geteuid():
-            owner = self.data.stat().st_uid
-            raise ServerError(f"{self.data} belongs to user {owner}: run the hub as that user or as root")
+    @property
+    def _mark(self) -> Path:
+        return self.data
+
+    def _dsn(self, role: str, password_file: str, database: str) -> str:
+        return f"postgresql://{role}:{self._secret(password_file)}@127.0.0.1:{self._port}/{database}"
+
+    def _secret(self, name: str) -> str:
+        return files.kept_secret(self.root / name, secrets.token_urlsafe(24).encode()).decode()
+
+    async def _prepare(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o711)
+        self._binaries = choose(self.data, list(installations()))
+        if not self.data.exists():
+            await self._create(self._binaries)
+        if self._pid_file.exists() and not self._pid_file.read_bytes().strip():
+            # Torn by a crash; PostgreSQL itself refuses to start over an empty one.
+            self._pid_file.unlink()
+
+    def _launch(self) -> "subprocess.Popen[bytes]":
+        settings = {**_SETTINGS, "port": str(self._port)}
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        assert self._binaries is not None  # noqa: S101 - _prepare() has chosen them
+        with files.open_log(self.log_file) as output:
+            return process.launch(
+                [self._binaries.folder / "postgres", "-D", self.data, *options],
+                account=self._account(self.data, self._binaries),
+                death_signal=signal.SIGINT,
+                output=output,
+            )
+
+    def _is_ready(self, pid: int) -> bool:
+        try:
+            lines = [line.strip() for line in self._pid_file.read_text().splitlines()]
+        except FileNotFoundError:
+            return False
+        # Line 1 is the process, line 8 its state (miscadmin.h, LOCK_FILE_LINE_PM_STATUS).
+        return len(lines) >= 8 and lines[0] == str(pid) and lines[7] == "ready"
+
+    def _account(self, own: Path, binaries: Binaries) -> Account | None:
+        account = account_for(own, [binaries.folder / "postgres"])
+        owner = own.stat().st_uid
+        if account is None and owner != os.geteuid():
+            raise ServerError(f"{own} belongs to user {owner}: run the hub as that user or as root")
         return account
 
     # ----------------------------------------------------------------------------------- first run
 
     async def _create(self, binaries: Binaries) -> None:
         """Make the cluster, its role and its database apart, and put it in place when complete."""
-        account = self._account(binaries)
-        unfinished = self._empty_folder(account)
-        initdb: list[str | Path] = [
-            binaries.folder / "initdb",
-            "-D",
-            unfinished,
-            "-U",
-            ADMIN,
-            "-A",
-            "scram-sha-256",
-        ]
-        locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
-        words = ["-E", "UTF8", *(locale if binaries.major >= 17 else ["--locale=C.UTF-8"])]
-        with tempfile.TemporaryDirectory(dir=self.root, prefix="new.") as name:
-            hand_over = Path(name)
-            child.give(hand_over, account)
-            password = self._hand_over(hand_over / "password", "admin_password", account)
-            await self._run([*initdb, *words, f"--pwfile={password}"], account, b"")
-        role_password = (self.root / "password").read_text().strip()
-        # One command a line. Single-user mode, so that a cluster in place is always complete.
-        commands = (
-            f"create role {ROLE} login password '{role_password}'\ncreate database {DATABASE} owner {ROLE}\n"
-        )
-        single: list[str | Path] = [binaries.folder / "postgres", "--single", "-D", unfinished, "postgres"]
-        await self._run(single, account, commands.encode())
-        unfinished.rename(self.data)
-        log.info("PostgreSQL %d cluster made", binaries.major)
-
-    def _empty_folder(self, account: Account | None) -> Path:
+        log.info("making the PostgreSQL %d cluster", binaries.major)
         unfinished = self.root / "initdb.tmp"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
-        child.give(unfinished, account)
-        return unfinished
+        account = self._account(unfinished, binaries)
+        give(unfinished, account)
+        await self._initdb(unfinished, binaries, account)
+        # One command a line. Single-user mode, so that a cluster in place is always complete.
+        commands = (
+            f"create role {ROLE} login password '{self._secret('password')}'\n"
+            f"create database {DATABASE} owner {ROLE}\n"
+        )
+        single = ["--single", "-D", unfinished, "-c", "exit_on_error=true", "postgres"]
+        await self._run([binaries.folder / "postgres", *single], account, commands)
+        unfinished.rename(self.data)
 
-    def _hand_over(self, copy: Path, secret: str, account: Account | None) -> Path:
-        child.write_private(copy, (self.root / secret).read_text())
-        child.give(copy, account)
-        return copy
+    async def _initdb(self, folder: Path, binaries: Binaries, account: Account | None) -> None:
+        with tempfile.TemporaryDirectory(dir=self.root, prefix="initdb.") as handed:
+            password = Path(handed) / "password"
+            files.write_private(password, self._secret("admin_password").encode())
+            give(password.parent, account)
+            give(password, account)
+            words = ["-U", ADMIN, "-A", "scram-sha-256", f"--pwfile={password}", "-E", "UTF8"]
+            locale = _LOCALE if binaries.major >= 17 else _OLD_LOCALE
+            await self._run([binaries.folder / "initdb", "-D", folder, *words, *locale], account, "")
 
-    async def _run(self, argv: Sequence[str | Path], account: Account | None, stdin: bytes) -> None:
-        with tempfile.TemporaryFile() as given, child.open_log(self._log) as output:
-            given.write(stdin)
+    async def _run(self, argv: Sequence[object], account: Account | None, stdin: str) -> None:
+        with tempfile.TemporaryFile() as given, files.open_log(self.log_file) as output:
+            given.write(stdin.encode())
             given.seek(0)
-            process = child.launch(
+            child = process.launch(
                 argv, account=account, death_signal=signal.SIGKILL, output=output, stdin=given
             )
             try:
-                code = await child.ended(process)
+                code = await process.ended(child)
             except BaseException:
-                process.kill()
+                child.kill()
+                child.wait()
                 raise
         if code != 0:
-            raise ServerError(f"{Path(argv[0]).name} failed ({code}): {child.tail(self._log)}")
-
-    # --------------------------------------------------------------------------------------- start
-
-    async def _await_predecessor(self) -> None:
-        """A server whose hub was killed is still closing its files: let it finish."""
-        deadline = asyncio.get_running_loop().time() + self.stop_patience_s
-        while (pid := self._running_pid()) is not None:
-            if asyncio.get_running_loop().time() > deadline:
-                raise ServerError(f"another hub (PostgreSQL process {pid}) uses {self.data}")
-            await asyncio.sleep(_POLL_S)
-
-    def _running_pid(self) -> int | None:
-        """Process id in ``postmaster.pid`` when that process really serves our folder."""
-        pid = self._pid_file()[:1]
-        if not pid or not pid[0].isdigit():
-            # Torn by a crash; PostgreSQL itself refuses to start over an empty one.
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
-            return None
-        try:
-            arguments = Path(f"/proc/{pid[0]}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            return None
-        return int(pid[0]) if os.fsencode(self.data) in arguments else None
-
-    def _pid_file(self) -> list[str]:
-        try:
-            return [line.strip() for line in (self.data / "postmaster.pid").read_text().splitlines()]
-        except (FileNotFoundError, UnicodeDecodeError):
-            return []
-
-    def _choose_port(self) -> None:
-        remembered = self.root / "port"
-        text = remembered.read_text().strip() if remembered.exists() else ""
-        port = self._wanted_port or (int(text) if text.isdigit() else 0)
-        if self._wanted_port is None and (port == 0 or not child.is_free(port)):
-            if port:
-                log.warning("port %d is taken; PostgreSQL moves to another", port)
-            port = child.free_port()
-            child.write_private(remembered, f"{port}\n")
-        self._port = port
-
-    def _launch(self, binaries: Binaries) -> "subprocess.Popen[bytes]":
-        settings = {**_SETTINGS, "port": str(self._port)}
-        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        with child.open_log(self._log) as output:
-            return child.launch(
-                [binaries.folder / "postgres", "-D", self.data, *options],
-                account=self._account(binaries),
-                death_signal=signal.SIGINT,
-                output=output,
-            )
-
-    async def _ready(self, process: "subprocess.Popen[bytes]") -> bool:
-        """False when the process ended instead."""
-        async with asyncio.timeout(_START_TIMEOUT_S):
-            while process.poll() is None:
-                lines = self._pid_file()
-                # Line 1 is the process, line 8 its state (miscadmin.h, LOCK_FILE_LINE_PM_STATUS).
-                if len(lines) >= 8 and lines[0] == str(process.pid) and lines[7] == "ready":
-                    return True
-                await asyncio.sleep(_POLL_S)
-        return False
+            raise ServerError(f"{argv[0]} failed ({code}): {files.tail(self.log_file)}")

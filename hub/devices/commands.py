@@ -66,7 +66,7 @@ async def commands_loop(pool: Pool, publish: Publish, clock: Clock, wake: asynci
         try:
             while await send_due(pool, publish, clock) == BATCH:
                 pass
-        except UNAVAILABLE as error:
+        except (*UNAVAILABLE, asyncpg.InternalClientError) as error:
             log.warning("commands wait: database away (%s)", type(error).__name__)
         await _wake_or_poll(wake, clock)
 
@@ -164,7 +164,7 @@ async def apply_result(connection: Connection, gateway: str, result: CommandResu
         return False
     state = await connection.fetchval(
         "update commands set state = $3, detail = $4, lease_until = null,"
-        " ended_at = case when $3 = 'accepted' then null else $5 end"
+        " ended_at = case when $3 = 'accepted' then null else $5::timestamptz end"
         " where command_id = $1 and gateway = $2 and state = any($6) returning state",
         command_id,
         gateway,

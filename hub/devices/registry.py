@@ -100,20 +100,11 @@ class Registry:
 
     async def load(self, pool: Pool) -> None:
         """Read everything in one consistent view, then swap it in."""
-        devices: dict[str, Device] = {}
-        async with (
-            pool.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            gateways = {r[0] for r in await connection.fetch("select gateway from gateways")}
-            # A cursor hands rows over in portions, so that a large registry never holds up the event loop.
-            async for record in connection.cursor(
-                f"select {COLUMNS} from devices",  # noqa: S608  a constant of ours
-                prefetch=_PREFETCH_ROWS,
-            ):
-                device = Device(*record)
-                devices[device.source] = device
-        self._devices, self._gateways = devices, gateways
+        try:
+            self._devices, self._gateways = await _read(pool)
+        except asyncpg.InternalClientError as error:
+            # What asyncpg says of an idle connection that the server has just ended: try again.
+            raise asyncpg.InterfaceError("the connection was ended by the server") from error
 
     def on_notify(self, payload: str) -> None:
         """For NOTIFY ``devices``, and for a renewed LISTEN: something may have been missed."""
@@ -152,6 +143,23 @@ class Registry:
             self._devices.update({device.source: device for device in rows})
         device = next(device for device in rows if device.source == source)
         return device if device.gateway == gateway else "foreign_device"
+
+
+async def _read(pool: Pool) -> tuple[dict[str, Device], set[str]]:
+    devices: dict[str, Device] = {}
+    async with (
+        pool.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        gateways = {r[0] for r in await connection.fetch("select gateway from gateways")}
+        # A cursor hands rows over in portions, so that a large registry never holds up the event loop.
+        async for record in connection.cursor(
+            f"select {COLUMNS} from devices",  # noqa: S608  a constant of ours
+            prefetch=_PREFETCH_ROWS,
+        ):
+            device = Device(*record)
+            devices[device.source] = device
+    return devices, gateways
 
 
 @asynccontextmanager

@@ -172,9 +172,7 @@ async def _start_edge(hub: Hub, folder: Path, gateway: str, for_s: float | None)
     environment = dict(os.environ)
     if hub.broker is not None:
         environment["ALMENARA_EDGE_BROKER__USERNAME"] = gateway
-        environment["ALMENARA_EDGE_BROKER__PASSWORD"] = gateway_password(
-            site_secret(hub.broker.root), gateway
-        )
+        environment["ALMENARA_EDGE_BROKER__PASSWORD"] = hub.broker.gateway_password(gateway)
     with (folder / "log").open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -149,10 +149,10 @@ def _write_config(hub: Hub, folder: Path, gateway: str, for_s: float | None) -> 
     config = folder / "edge.toml"
     lines = [
         f'gateway = "{gateway}"',
-        f'data = "{folder}"',
+        f'data_dir = "{folder}"',
         "health_interval_s = 15",
         "",
-        "[broker]",
+        "[mqtt]",
         f'host = "{hub.address.host}"',
         f"port = {hub.address.port}",
         "",
@@ -171,8 +171,8 @@ async def _start_edge(hub: Hub, folder: Path, gateway: str, for_s: float | None)
     config = _write_config(hub, folder, gateway, for_s)
     environment = dict(os.environ)
     if hub.broker is not None:
-        environment["ALMENARA_EDGE_BROKER__USERNAME"] = gateway
-        environment["ALMENARA_EDGE_BROKER__PASSWORD"] = hub.broker.gateway_password(gateway)
+        environment["ALMENARA_EDGE_MQTT__USERNAME"] = gateway
+        environment["ALMENARA_EDGE_MQTT__PASSWORD"] = hub.broker.gateway_password(gateway)
     with (folder / "log").open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable,

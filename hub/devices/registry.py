@@ -85,6 +85,9 @@ class Registry:
     def knows_gateway(self, name: str) -> bool:
         return name in self._gateways
 
+    def gateways(self) -> frozenset[str]:
+        return frozenset(self._gateways)
+
     def owner_of(self, source: str) -> str | None:
         """The gateway that may speak for ``source``; every other one is foreign to it."""
         device = self._devices.get(source)

@@ -79,7 +79,7 @@ def make_plan(sheet: Sheet, gateways: Mapping[str, Gateway], devices: Mapping[st
     entries = _listed_devices(sheet, {*gateways, *names}, problems)
     names = _all_names(names, entries)
     new, changed = _split(entries, devices)
-    own_new, own_changed = _split(_missing_own_entries(names, entries, devices), devices)
+    own_new, own_changed = _split(_missing_own_entries(names, entries), devices)
     to_write = _gateways_to_write(names, gateways)
     report = ImportReport(
         created=len(new),
@@ -192,16 +192,14 @@ def _wanted(entry: Entry, devices: Mapping[str, Device]) -> Device:
     return replace(before, gateway=entry.gateway, adopted=False, **entry.values)
 
 
-def _missing_own_entries(
-    names: Mapping[str, str | None], entries: Iterable[Entry], devices: Mapping[str, Device]
-) -> list[Entry]:
+def _missing_own_entries(names: Mapping[str, str | None], entries: Iterable[Entry]) -> list[Entry]:
     """A device row for each gateway that the list does not give one: its health telemetry needs it."""
     listed = {entry.source for entry in entries}
     missing = []
     for gateway, name in names.items():
         source = contract.device_urn(gateway)
         if source not in listed:
-            label = {} if source in devices and not name else {"name": name or ""}
+            label = {"name": name} if name else {}
             missing.append(Entry(0, source, gateway, {"kind": GATEWAY_KIND, **label}))
     return missing
 

@@ -48,13 +48,14 @@ COLUMNS = (
 
 KIND_OF_PREFIX = {
     "panic": "panic_button",
-    "duress": "panic_button",
+    "duress": "duress_button",
     "man": "wearable",
     "smoke": "smoke_detector",
     "gate": "gate",
     "camera": "camera",
     "river": "river_level",
     "level": "river_level",
+    "temperature": "temperature",
     "fence": "fence",
     "power": "power_meter",
     "siren": "siren",

@@ -10,7 +10,7 @@ from hub.alerts.finding import Finding
 
 DEVICE_RULE = "device_silent"
 GATEWAY_RULE = "gateway_silent"
-PRIORITY_OF_KIND = {"panic_button": 2}
+PRIORITY_OF_KIND = {"panic_button": 2, "duress_button": 2, "wearable": 2}
 """Nobody can call for help with a button that is off; everything else is upkeep."""
 DEFAULT_PRIORITY = 3
 

@@ -95,14 +95,14 @@ async def touch(connection: Connection, seen: Mapping[int, datetime], battery: M
     """
     if not seen:
         return
-    ids = sorted(seen)  # two writers lock rows in one order
+    ids = list(seen)
     await connection.execute(
         "insert into device_state (device_id, last_seen_at, battery)"
         " select n.device_id, n.at, n.battery"
         " from unnest($1::int[], $2::timestamptz[], $3::float8[]) as n (device_id, at, battery)"
         # a device that was deleted meanwhile must not cost the others their sign of life
         " where exists (select from devices d where d.device_id = n.device_id)"
-        " order by n.device_id"
+        " order by n.device_id"  # two writers lock rows in one order
         " on conflict (device_id) do update set"
         " last_seen_at = greatest(device_state.last_seen_at, excluded.last_seen_at),"
         " battery = coalesce(excluded.battery, device_state.battery)",

@@ -129,7 +129,7 @@ def _message(data: bytes, first: int, start: int, end: int, version: Version) ->
     if payload_at > end:
         raise ProtocolError("a message shorter than its header says")
     return Message(
-        _topic(data[start + 2 : topic_end]),
+        data[start + 2 : topic_end].decode(),
         data[payload_at:end],
         first >> 1 & 1,
         first & 0x01 == 1,
@@ -148,7 +148,7 @@ def _cut_message(
     # Where endless properties made it too large, the whole is the size to report.
     size = start + length - payload_at if payload_at <= head_end else length
     return Message(
-        _topic(data[start + 2 : topic_end]),
+        data[start + 2 : topic_end].decode(),
         payload,
         first >> 1 & 1,
         first & 0x01 == 1,
@@ -156,10 +156,6 @@ def _cut_message(
         packet_id,
         size,
     )
-
-
-def _topic(raw: bytes) -> str:
-    return raw.decode()
 
 
 def _connack(body: bytes, version: Version) -> ConnAck:

@@ -1,0 +1,202 @@
+"""Findings become alerts: opened, or joined to the one that is open under the same key."""
+
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from edge.contract import uuid7
+from hub.alerts.finding import Finding
+from hub.alerts.lifecycle import Reason
+from hub.alerts.model import Outcome
+from hub.database import Connection
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "alerts"
+"""NOTIFY channel; the payload is the id of an alert that changed."""
+
+# One round trip for alerts, timeline and NOTIFY. A code is taken only under its own advisory lock: another
+# transaction's new codes cannot be seen, and the unique index would fail the whole batch. A repeat alone
+# is no new version: somebody who presses again must not undo the operator's click.
+_OPEN = """
+with upserted as (
+  insert into alerts (alert_id, code, kind, priority, state, dedup_key, device_id, gateway, place, sector,
+    latitude, longitude, summary, rule, happened_at, time_quality, opened_at, last_event_at, event_count,
+    is_drill)
+  select f.alert_id, free.code, f.kind, f.priority, 'received', f.dedup_key, f.device_id, f.gateway, f.place,
+    f.sector, f.latitude, f.longitude, f.summary, f.rule, f.happened_at, f.time_quality, $1, f.last_event_at,
+    f.event_count, f.is_drill
+  from unnest($2::uuid[], $3::text[], $4::smallint[], $5::text[], $6::int[], $7::text[], $8::text[],
+    $9::text[], $10::float8[], $11::float8[], $12::text[], $13::text[], $14::timestamptz[], $15::text[],
+    $16::timestamptz[], $17::int[], $18::bool[])
+    as f (alert_id, kind, priority, dedup_key, device_id, gateway, place, sector, latitude, longitude,
+          summary, rule, happened_at, time_quality, last_event_at, event_count, is_drill)
+  cross join lateral (
+    select code from (select next_alert_code() as code from generate_series(1, 1000 + 0 * f.event_count)) c
+    where pg_try_advisory_xact_lock(5202, hashtext(code)) limit 1) as free
+  on conflict (dedup_key) where closed_at is null do update
+    set priority = least(alerts.priority, excluded.priority),
+        last_event_at = greatest(alerts.last_event_at, excluded.last_event_at),
+        event_count = alerts.event_count + excluded.event_count,
+        version = alerts.version + (excluded.priority < alerts.priority)::integer
+  returning alert_id, code, kind, priority, state, dedup_key, xmax = 0 as opened
+), logged as (
+  insert into alert_log (alert_id, at, author, move, from_state, to_state, note, source_event)
+  select u.alert_id, $1, 'hub:rules', case when u.opened and l.is_first then 'opened' else 'joined' end,
+    case when u.opened and l.is_first then null else u.state end, u.state, l.note, l.source_event
+  from unnest($19::text[], $20::text[], $21::uuid[], $22::bool[]) with ordinality
+    as l (dedup_key, note, source_event, is_first, position)
+  join upserted u using (dedup_key)
+  order by l.position
+)
+select u.alert_id, u.code, u.kind, u.priority, u.dedup_key, u.opened,
+  not u.opened and (before.priority is null or u.priority < before.priority) as raised,
+  pg_notify('alerts', u.alert_id::text)
+from upserted u
+left join alerts before on before.alert_id = u.alert_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The findings of one batch that belong to one alert, in the order in which they came."""
+
+    findings: list[Finding]
+
+    @property
+    def first(self) -> Finding:
+        return self.findings[0]
+
+    @property
+    def priority(self) -> int:
+        return min(f.priority for f in self.findings)
+
+    @property
+    def last_event_at(self) -> datetime:
+        return max(f.happened_at for f in self.findings)
+
+
+async def open_or_join(connection: Connection, findings: Sequence[Finding], now: datetime) -> list[Outcome]:
+    """Open or join the alerts of ``findings`` inside the caller's transaction: one outcome for each alert.
+
+    Findings with one ``dedup_key`` are folded. Joining only ever makes an alert more urgent. Listeners on
+    the channel ``alerts`` hear each alert's id once the caller commits. Raises
+    ``asyncpg.SerializationError`` when the whole transaction has to be repeated (rare).
+    """
+    if not findings:
+        return []
+    groups = _fold(findings)
+    try:
+        rows = await connection.fetch(_OPEN, now, *_alert_columns(groups, now), *_log_columns(groups))
+    except asyncpg.UniqueViolationError as error:
+        # The other transaction committed between the look at its code and the lock on it: the same batch
+        # goes through next time, so say it in the way that callers repeat on.
+        raise asyncpg.SerializationError("an alert code was taken meanwhile; repeat the batch") from error
+    by_key = {row["dedup_key"]: row for row in rows}
+    outcomes = [
+        Outcome(
+            alert_id=row["alert_id"],
+            code=row["code"],
+            kind=row["kind"],
+            priority=row["priority"],
+            opened=row["opened"],
+            raised=row["raised"],
+            finding=group.first,
+        )
+        for group in groups
+        for row in (by_key[group.first.dedup_key],)
+    ]
+    log.info("%d findings: %d alerts opened, %d joined", len(findings), *_counts(outcomes))
+    return outcomes
+
+
+def _counts(outcomes: Sequence[Outcome]) -> tuple[int, int]:
+    opened = sum(outcome.opened for outcome in outcomes)
+    return opened, len(outcomes) - opened
+
+
+def _fold(findings: Sequence[Finding]) -> list[_Group]:
+    groups: dict[str, _Group] = {}
+    for finding in findings:
+        groups.setdefault(finding.dedup_key, _Group([])).findings.append(finding)
+    # Two hubs that open the same alerts lock them in the same order.
+    return [groups[key] for key in sorted(groups)]
+
+
+def _alert_columns(groups: Sequence[_Group], now: datetime) -> list[list[object]]:
+    firsts = [group.first for group in groups]
+    return [
+        [uuid7(now) for _ in groups],
+        [f.kind for f in firsts],
+        [g.priority for g in groups],
+        [f.dedup_key for f in firsts],
+        [f.device_id for f in firsts],
+        [f.gateway for f in firsts],
+        [f.place for f in firsts],
+        [f.sector for f in firsts],
+        [f.latitude for f in firsts],
+        [f.longitude for f in firsts],
+        [f.summary for f in firsts],
+        [f.rule for f in firsts],
+        [f.happened_at for f in firsts],
+        [f.time_quality for f in firsts],
+        [g.last_event_at for g in groups],
+        [len(g.findings) for g in groups],
+        [f.is_drill for f in firsts],
+    ]
+
+
+def _log_columns(groups: Sequence[_Group]) -> list[list[object]]:
+    lines = [(f, f is group.first) for group in groups for f in group.findings]
+    return [
+        [f.dedup_key for f, _ in lines],
+        [f.summary for f, _ in lines],
+        [f.source_event for f, _ in lines],
+        [is_first for _, is_first in lines],
+    ]
+
+
+_CLOSE_BY_HUB = """
+with open as (
+  select alert_id, state, priority from alerts
+  where dedup_key = any($1) and closed_at is null
+  order by dedup_key for update
+), closed as (
+  update alerts a set state = 'closed', reason = $2, closed_at = $3, version = a.version + 1
+  from open where a.alert_id = open.alert_id and open.state = 'received' and open.priority > 1
+  returning a.alert_id
+), logged as (
+  insert into alert_log (alert_id, at, author, move, from_state, to_state, note)
+  select o.alert_id, $3, $5, case when c.alert_id is null then 'cleared' else 'close' end, o.state,
+    case when c.alert_id is null then o.state else 'closed' end, $4
+  from open o left join closed c using (alert_id)
+)
+select o.alert_id, c.alert_id is not null as closed, pg_notify('alerts', o.alert_id::text)
+from open o left join closed c using (alert_id)
+"""
+
+
+async def close_by_hub(
+    connection: Connection,
+    dedup_keys: Sequence[str],
+    *,
+    now: datetime,
+    reason: Reason = Reason.TECHNICAL,
+    note: str = "",
+    author: str = "hub:supervision",
+) -> list[uuid.UUID]:
+    """End alerts whose cause went away by itself; returns the ids of those that were closed.
+
+    Only what nobody has taken is closed, and never priority 1: that one leaves the screen by a person's
+    hand. The others get a line 'cleared' in their timeline.
+    """
+    if not dedup_keys:
+        return []
+    rows = await connection.fetch(_CLOSE_BY_HUB, list(dedup_keys), reason.value, now, note, author)
+    closed = [row["alert_id"] for row in rows if row["closed"]]
+    log.info("cause gone for %d alerts: %d closed", len(rows), len(closed))
+    return closed

@@ -1,0 +1,204 @@
+"""Notifications as rows: queued with the alert, claimed under a lease, finished after the act."""
+
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from hub.database import Connection, Pool
+from hub.notify.policy import DUTY, Draft
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "notifications"
+MAX_ERROR_CHARS = 300
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notification:
+    """A claimed row. ``phone`` is None for the duty recipient and for a contact that was switched off.
+
+    ``lease_until`` is also the proof of the claim: a newer claim has another one.
+    """
+
+    notification_id: uuid.UUID
+    alert_id: uuid.UUID | None
+    contact_id: int | None
+    recipient: str
+    transport: str
+    priority: int
+    text: str
+    due_at: datetime
+    attempts: int
+    lease_until: datetime
+    created_at: datetime
+    phone: str | None
+    code: str
+
+    @classmethod
+    def from_row(cls, row: Any) -> "Notification":
+        return cls(**{name: row[name] for name in cls.__slots__})
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    notification: Notification
+    at: datetime
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """``retry_at`` None: nobody tries again. ``error`` names the cause, never a number."""
+
+    notification: Notification
+    at: datetime
+    error: str
+    retry_at: datetime | None
+
+
+# A draft for a group becomes a row for each active contact here, so that the hot path asks nothing first.
+# The id is a UUIDv7 by the hub's clock; PostgreSQL 15 has no function of its own for it.
+_ENQUEUE = """
+with queued as (
+  insert into notifications (notification_id, alert_id, contact_id, recipient, transport, priority, text,
+    due_at, created_at)
+  select (lpad(to_hex($2::bigint), 12, '0') || '7'
+          || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid,
+    d.alert_id, r.contact_id, r.recipient, d.transport, d.priority, d.text, d.due_at, $1
+  from unnest($3::uuid[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::timestamptz[])
+    as d (alert_id, watch_group, transport, priority, text, due_at)
+  cross join lateral (
+    select null::integer as contact_id, $9::text as recipient where d.watch_group is null
+    union all
+    select c.contact_id, c.name from contacts c where c.watch_group = d.watch_group and c.active
+  ) as r
+  on conflict do nothing
+  returning 1
+)
+select n::integer, pg_notify('notifications', '') from (select count(*) as n from queued) c where n > 0
+"""
+
+
+async def enqueue(connection: Connection, drafts: Sequence[Draft], now: datetime) -> int:
+    """Queue texts in the caller's transaction; returns how many are new. Senders wake at the commit."""
+    if not drafts:
+        return 0
+    rows = await connection.fetch(
+        _ENQUEUE,
+        now,
+        int(now.timestamp() * 1000),
+        [d.alert_id for d in drafts],
+        [d.watch_group for d in drafts],
+        [d.transport for d in drafts],
+        [d.priority for d in drafts],
+        [d.text for d in drafts],
+        [d.due_at for d in drafts],
+        DUTY,
+    )
+    return rows[0]["n"] if rows else 0
+
+
+# A claim need not wait for the disk: one that a crash forgets is simply claimed again.
+_CLAIM = """
+with relaxed as materialized (select set_config('synchronous_commit', 'off', true)),
+due as (
+  select n.notification_id
+  from notifications n cross join relaxed
+  where n.state = 'queued' and n.transport = $1 and n.due_at <= $2
+    and (n.lease_until is null or n.lease_until <= $2)
+  order by n.priority, n.due_at limit $4
+  for update of n skip locked
+), claimed as (
+  update notifications n set lease_until = $3, attempts = n.attempts + 1
+  from due where n.notification_id = due.notification_id
+  returning n.*
+)
+select c.notification_id, c.alert_id, c.contact_id, c.recipient, c.transport, c.priority, c.text, c.due_at,
+  c.attempts, c.lease_until, c.created_at, p.phone, coalesce(a.code, '') as code
+from claimed c
+left join contacts p on p.contact_id = c.contact_id and p.active
+left join alerts a on a.alert_id = c.alert_id
+order by c.priority, c.due_at, c.notification_id
+"""
+
+
+async def claim(pool: Pool, transport: str, limit: int, lease_s: float, now: datetime) -> list[Notification]:
+    """Up to ``limit`` rows that are due, the most urgent first; stalled ones (lease over) among them."""
+    rows = await pool.fetch(_CLAIM, transport, now, now + timedelta(seconds=lease_s), limit)
+    return [Notification.from_row(row) for row in rows]
+
+
+# Sent is sent, whoever holds the lease by now. Recipients by name: phones stay out of the timeline.
+_MARK_SENT = """
+with done as (
+  update notifications n
+  set state = 'sent', sent_at = s.at, transport_ref = s.reference, lease_until = null, error = ''
+  from unnest($1::uuid[], $2::timestamptz[], $3::text[]) as s (notification_id, at, reference)
+  where n.notification_id = s.notification_id and n.state <> 'sent'
+  returning n.alert_id, n.recipient, s.at
+), logged as (
+  insert into alert_log (alert_id, at, author, move, note)
+  select alert_id, max(at), 'hub:notify', 'notified', string_agg(recipient, ', ' order by recipient)
+  from done where alert_id is not null group by alert_id
+  returning alert_id
+)
+select pg_notify('alerts', alert_id::text) from logged
+"""
+
+
+async def mark_sent(pool: Pool, sent: Sequence[Sent]) -> None:
+    """Finish texts that were handed over, with one line in each alert's timeline."""
+    if sent:
+        await pool.fetch(
+            _MARK_SENT,
+            [s.notification.notification_id for s in sent],
+            [s.at for s in sent],
+            [s.reference for s in sent],
+        )
+
+
+_MARK_FAILED = """
+with ended as (
+  update notifications n
+  set state = case when f.retry_at is null then 'failed' else 'queued' end,
+      due_at = coalesce(f.retry_at, n.due_at), lease_until = null, error = f.error
+  from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::text[])
+    as f (notification_id, lease_until, at, retry_at, error)
+  where n.notification_id = f.notification_id and n.state = 'queued' and n.lease_until = f.lease_until
+  returning n.alert_id, n.recipient, n.state, f.at, f.error
+), logged as (
+  insert into alert_log (alert_id, at, author, move, note)
+  select alert_id, max(at), 'hub:notify', 'notify_failed', string_agg(recipient, ', ' order by recipient)
+  from ended where state = 'failed' and alert_id is not null group by alert_id
+  returning alert_id
+)
+select pg_notify('alerts', alert_id::text) from logged
+"""
+
+
+async def mark_failed(pool: Pool, failures: Sequence[Failed]) -> None:
+    """Give up texts, or let them wait until ``retry_at``; nothing where somebody else has the lease."""
+    if failures:
+        await pool.fetch(
+            _MARK_FAILED,
+            [f.notification.notification_id for f in failures],
+            [f.notification.lease_until for f in failures],
+            [f.at for f in failures],
+            [f.retry_at for f in failures],
+            [f.error[:MAX_ERROR_CHARS] for f in failures],
+        )
+
+
+async def release(pool: Pool, notifications: Sequence[Notification]) -> None:
+    """Give back what was claimed and not tried, so that something more urgent can pass it."""
+    if notifications:
+        await pool.execute(
+            "update notifications n set lease_until = null, attempts = n.attempts - 1"
+            " from unnest($1::uuid[], $2::timestamptz[]) as c (notification_id, lease_until)"
+            " where n.notification_id = c.notification_id and n.lease_until = c.lease_until",
+            [n.notification_id for n in notifications],
+            [n.lease_until for n in notifications],
+        )

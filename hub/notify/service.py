@@ -1,0 +1,190 @@
+"""The notify room's one door: queue what an alert sets off, and the loop that sends it."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from hub.alerts.model import Outcome
+from hub.clock import Clock
+from hub.database import UNAVAILABLE, Connection, Pool, persist
+from hub.notify import queue
+from hub.notify.policy import NotifySettings, drafts_for, next_attempt_at
+from hub.notify.queue import Failed, Notification, Sent
+from hub.notify.transports import Outgoing, Transport, TransportError
+
+__all__ = ["Notification", "NotifySettings", "enqueue_for", "notify_loop"]
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 60.0
+"""A hub that died while sending leaves its texts to the others after this long."""
+SEND_TIMEOUT_S = 30.0
+"""Well below the lease: a transport that hangs does not make a second hub send too."""
+BATCH = 50
+SLICE_S = 0.25
+"""After this long the rest of a batch is given back, so that priority 1 never waits behind the others."""
+POLL_S = 1.0
+"""Finds stalled texts and those whose next attempt is due; new ones wake the loop themselves."""
+
+OnSent: TypeAlias = Callable[[Notification, datetime], None]
+
+
+async def enqueue_for(
+    connection: Connection,
+    outcomes: Iterable[Outcome],
+    now: datetime,
+    settings: NotifySettings | None = None,
+) -> int:
+    """Queue what people are to be told, in the caller's transaction; returns how many texts are new."""
+    return await queue.enqueue(connection, drafts_for(outcomes, settings or NotifySettings(), now), now)
+
+
+async def notify_loop(
+    pool: Pool,
+    transports: Mapping[str, Transport],
+    clock: Clock,
+    wake: asyncio.Event,
+    owner: str,
+    *,
+    on_sent: OnSent | None = None,
+    settings: NotifySettings | None = None,
+) -> None:
+    """Send what is queued, for ever. Set ``wake`` after a commit that queued something.
+
+    Each transport works by itself: one that hangs or fails does not hold up the others. ``on_sent`` is
+    called with each text as it was handed over. ``owner`` names this hub in its log.
+    """
+    senders = [
+        _Sender(pool, name, transport, clock, owner, settings or NotifySettings(), on_sent)
+        for name, transport in transports.items()
+    ]
+    async with asyncio.TaskGroup() as group:
+        for sender in senders:
+            group.create_task(sender.send_loop())
+        group.create_task(_wake_loop(wake, senders))
+        group.create_task(_poll_loop(clock, senders))
+
+
+async def _wake_loop(wake: asyncio.Event, senders: Sequence["_Sender"]) -> None:
+    while True:
+        await wake.wait()
+        wake.clear()
+        for sender in senders:
+            sender.wake.set()
+
+
+async def _poll_loop(clock: Clock, senders: Sequence["_Sender"]) -> None:
+    while True:
+        await clock.sleep(POLL_S)
+        for sender in senders:
+            sender.wake.set()
+
+
+@dataclass
+class _Sender:
+    """One transport's worker."""
+
+    pool: Pool
+    name: str
+    transport: Transport
+    clock: Clock
+    owner: str
+    settings: NotifySettings
+    on_sent: OnSent | None
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def send_loop(self) -> None:
+        while True:
+            self.wake.clear()
+            try:
+                while await self.send_due():
+                    pass
+            except UNAVAILABLE as error:
+                log.warning("%s: texts wait, database away (%s)", self.name, type(error).__name__)
+            await self.wake.wait()
+
+    async def send_due(self) -> int:
+        """Claim, send, mark: one round; returns how many were claimed."""
+        claimed = await queue.claim(self.pool, self.name, BATCH, LEASE_S, self.clock.now())
+        if not claimed:
+            return 0
+        batch = _Batch()
+        until = self.clock.now() + timedelta(seconds=SLICE_S)
+        for index, notification in enumerate(claimed):
+            if index and self.clock.now() >= until:
+                batch.untried = claimed[index:]
+                break
+            await self._send(notification, batch)
+        await self._finish(batch)
+        return len(claimed)
+
+    async def _send(self, notification: Notification, batch: "_Batch") -> None:
+        at = self.clock.now()
+        try:
+            message = _outgoing(notification, self.settings, at)
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                reference = await self.transport.send(message)
+        except TransportError as error:
+            batch.failed.append(self._failure(notification, str(error), error.permanent))
+        except TimeoutError:
+            cause = f"no answer within {SEND_TIMEOUT_S:.0f} s"
+            batch.failed.append(self._failure(notification, cause, permanent=False))
+        except Exception as error:  # noqa: BLE001  a defect in one transport must not silence the hub
+            # the type alone: the message of an unknown error may hold the number
+            batch.failed.append(self._failure(notification, type(error).__name__, permanent=False))
+        else:
+            sent_at = self.clock.now()
+            batch.sent.append(Sent(notification, sent_at, reference))
+            if self.on_sent:
+                self.on_sent(notification, sent_at)
+
+    def _failure(self, notification: Notification, error: str, permanent: bool) -> Failed:
+        at = self.clock.now()
+        retry_at = None if permanent else next_attempt_at(notification.attempts, notification.created_at, at)
+        log.warning(
+            "%s: notification %s failed at attempt %d (%s); %s",
+            self.name,
+            notification.notification_id,
+            notification.attempts,
+            error,
+            "given up" if retry_at is None else "again soon",
+        )
+        return Failed(notification, at, error, retry_at)
+
+    async def _finish(self, batch: "_Batch") -> None:
+        await self._persist(lambda: queue.mark_sent(self.pool, batch.sent))
+        await self._persist(lambda: queue.mark_failed(self.pool, batch.failed))
+        await self._persist(lambda: queue.release(self.pool, batch.untried))
+        if batch.sent:
+            log.info("%s: %d texts sent by hub %s", self.name, len(batch.sent), self.owner)
+
+    async def _persist(self, act: Callable[[], Awaitable[None]]) -> None:
+        await persist(act, self.clock.sleep, f"{self.name} texts")
+
+
+@dataclass
+class _Batch:
+    """What became of one round."""
+
+    sent: list[Sent] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+    untried: Sequence[Notification] = ()
+
+
+def _outgoing(notification: Notification, settings: NotifySettings, at: datetime) -> Outgoing:
+    is_duty = notification.contact_id is None
+    if not is_duty and notification.phone is None:
+        raise TransportError("the contact is no longer active", permanent=True)
+    return Outgoing(
+        notification_id=notification.notification_id,
+        at=at,
+        to=settings.duty_phone if is_duty else notification.phone or "",
+        recipient=notification.recipient,
+        text=notification.text,
+        priority=notification.priority,
+        alert_id=notification.alert_id,
+        code=notification.code,
+    )

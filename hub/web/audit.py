@@ -1,0 +1,56 @@
+"""The audit: reads as well as writes. It holds logins and ids, never phones or contents."""
+
+import enum
+from collections import OrderedDict
+from datetime import datetime, timedelta
+
+from hub.database import Pool
+
+
+class Action(enum.StrEnum):
+    LOGIN = "login"
+    LOGIN_FAILED = "login_failed"
+    LOGIN_THROTTLED = "login_throttled"
+    LOGOUT = "logout"
+    ALERT_READ = "alert_read"
+    RESTRICTED_READ = "restricted_read"
+    ALERT_MOVED = "alert_moved"
+
+
+async def record(
+    pool: Pool, at: datetime, login: str, action: Action, object_id: str = "", detail: str = ""
+) -> None:
+    await pool.execute(
+        "insert into audit (at, login, action, object, detail) values ($1, $2, $3, $4, $5)",
+        at,
+        login,
+        action,
+        object_id,
+        detail,
+    )
+
+
+class RecentReads:
+    """Tells a person's first look at an alert from the live refreshes that follow it.
+
+    In memory and bounded; after a restart a reading is merely recorded once more.
+    """
+
+    def __init__(self, quiet: timedelta = timedelta(hours=1), max_reads: int = 10_000) -> None:
+        self._quiet = quiet
+        self._max_reads = max_reads
+        self._read_at: OrderedDict[tuple[bytes, str], datetime] = OrderedDict()
+
+    def is_new(self, session_id: bytes, object_id: str, now: datetime) -> bool:
+        """Whether this reading needs its own row; remembers it if so."""
+        if self.is_recent(session_id, object_id, now):
+            return False
+        self._read_at[session_id, object_id] = now
+        self._read_at.move_to_end((session_id, object_id))
+        while len(self._read_at) > self._max_reads:
+            self._read_at.popitem(last=False)
+        return True
+
+    def is_recent(self, session_id: bytes, object_id: str, now: datetime) -> bool:
+        at = self._read_at.get((session_id, object_id))
+        return at is not None and now - at < self._quiet

@@ -1,0 +1,98 @@
+"""What every request needs, handed in by ``create_app``: there are no globals."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from fastapi import Request
+from starlette.responses import HTMLResponse
+
+from hub.clock import Clock
+from hub.database import Pool
+from hub.web import texts
+from hub.web.assets import Assets
+from hub.web.audit import RecentReads
+from hub.web.bus import AlertBus
+from hub.web.passwords import PasswordGate
+from hub.web.permissions import ROLE_NAMES, Permission
+from hub.web.sessions import Session
+from hub.web.settings import WebSettings
+from hub.web.texts import Wall
+from hub.web.throttle import LoginThrottle
+
+# How long a stated reason keeps a restricted alert open to the session that stated it.
+REVEALED_FOR = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Console:
+    pool: Pool
+    clock: Clock
+    settings: WebSettings
+    metrics: Callable[[], bytes] | None
+    bus: AlertBus
+    assets: Assets
+    templates: jinja2.Environment
+    wall: Wall
+    throttle: LoginThrottle = field(default_factory=LoginThrottle)
+    passwords: PasswordGate = field(default_factory=PasswordGate)
+    reads: RecentReads = field(default_factory=RecentReads)
+    revealed: RecentReads = field(default_factory=lambda: RecentReads(REVEALED_FOR))
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def page(
+        self,
+        template: str,
+        values: Mapping[str, Any],
+        session: Session | None = None,
+        status: int = 200,
+    ) -> HTMLResponse:
+        """Render a page or a fragment for this person."""
+        html = self.templates.get_template(template).render(
+            session=session, user=session.user if session else None, now=self.now(), **values
+        )
+        return HTMLResponse(html, status_code=status)
+
+
+def console_of(request: Request) -> Console:
+    console: Console = request.app.state.console
+    return console
+
+
+def build_templates(settings: WebSettings, assets: Assets, wall: Wall) -> jinja2.Environment:
+    """Escaping everywhere, and an unknown name is an error rather than a blank."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        asset=assets.url,
+        commune=settings.commune,
+        emergency_numbers=settings.emergency_numbers,
+        institutions=settings.institutions,
+        adopt_warning=settings.adopt_unknown_gateways,
+        map_centre=settings.map_centre,
+        map_zoom=settings.map_zoom,
+        timezone=settings.timezone,
+        Permission=Permission,
+        role_names=ROLE_NAMES,
+        priorities=texts.PRIORITIES,
+        session=None,
+        user=None,
+    )
+    environment.filters.update(
+        age=texts.age,
+        clock=wall.clock,
+        day=wall.day,
+        moment=wall.moment,
+        iso=datetime.isoformat,
+    )
+    return environment

@@ -1,0 +1,75 @@
+"""The control-room page and its live parts."""
+
+import asyncio
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+
+from hub.alerts import service
+from hub.web import fleet
+from hub.web.auth import SignedIn, TheConsole, allowed
+from hub.web.cards import Card, card_of
+from hub.web.cases import find_alert, load_detail, record_reading
+from hub.web.context import Console
+from hub.web.frame import shown
+from hub.web.permissions import Permission
+
+router = APIRouter(include_in_schema=False)
+
+MAX_CARDS = 200
+"""More open alerts than this no room can watch; the history lists the rest, by pages."""
+
+_SEES_ALERTS = [Depends(allowed(Permission.SEE_ALERTS))]
+
+
+async def _queue(console: Console) -> dict[str, object]:
+    counts = await service.counts(console.pool)
+    alerts = await service.list_open(console.pool, limit=MAX_CARDS)
+    cards: list[Card] = [card_of(alert) for alert in alerts]
+    return {"cards": cards, "total": max(counts.open, len(cards))}
+
+
+@router.get("/")
+async def console_page(
+    console: TheConsole, session: SignedIn, alerta: Annotated[uuid.UUID | None, Query()] = None
+) -> Response:
+    if not session.user.may(Permission.SEE_ALERTS):
+        return RedirectResponse("/dispositivos", status_code=303)
+    detail = None
+    if alerta is not None:
+        alert = await find_alert(console, alerta)
+        await record_reading(console, session, alert)
+        detail = await load_detail(console, session, alert)
+    values = {"section": "consola", "detail": detail, **await _queue(console)}
+    return await shown(console, session, "console.html", values)
+
+
+@router.get("/cola", dependencies=_SEES_ALERTS)
+async def queue_fragment(console: TheConsole, session: SignedIn) -> Response:
+    return await shown(console, session, "fragments/queue.html", await _queue(console))
+
+
+@router.get("/tira", dependencies=_SEES_ALERTS)
+async def strip_fragment(console: TheConsole, session: SignedIn) -> Response:
+    return await shown(console, session, "fragments/strip.html", {})
+
+
+@router.get("/mapa/comuna.geojson", dependencies=_SEES_ALERTS)
+async def commune_map(console: TheConsole) -> Response:
+    path = console.settings.geojson_path
+    if path is None or not await asyncio.to_thread(path.is_file):
+        return JSONResponse({"type": "FeatureCollection", "features": []}, media_type="application/geo+json")
+    headers = {"Cache-Control": "private, max-age=3600"}
+    return FileResponse(path, media_type="application/geo+json", headers=headers)
+
+
+@router.get("/mapa/dispositivos.json", dependencies=[Depends(allowed(Permission.SEE_DEVICES))])
+async def devices_on_map(console: TheConsole) -> Response:
+    return JSONResponse(await fleet.located_devices(console))
+
+
+@router.get("/ayuda", dependencies=[Depends(allowed(Permission.SEE_HELP))])
+async def help_page(console: TheConsole, session: SignedIn) -> Response:
+    return await shown(console, session, "help.html", {"section": "ayuda"})

@@ -1,0 +1,63 @@
+"""Server-sent events: which alert changed, so that open consoles fetch it again."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+from fastapi import APIRouter, Depends
+from starlette.responses import Response, StreamingResponse
+
+from hub.database import UNAVAILABLE
+from hub.web.auth import SignedIn, TheConsole, allowed
+from hub.web.bus import AlertChanged, Closed
+from hub.web.context import Console
+from hub.web.permissions import Permission
+from hub.web.sessions import Session, is_alive
+
+router = APIRouter(include_in_schema=False)
+
+# static/js/live.js calls the line dead after two and a half of these.
+HEARTBEAT_S = 15.0
+_RETRY_MS = 2000
+
+
+def _frame(event: str, data: object) -> bytes:
+    return f"event: {event}\ndata: ".encode() + msgspec.json.encode(data) + b"\n\n"
+
+
+def _heartbeat(console: Console) -> bytes:
+    return _frame("latido", {"now": console.now().isoformat()})
+
+
+async def _may_go_on(console: Console, session: Session) -> bool:
+    try:
+        return await is_alive(console.pool, session, console.now())
+    except UNAVAILABLE:
+        return True  # the database being away is no reason to blind the room
+
+
+async def _stream(console: Console, session: Session) -> AsyncIterator[bytes]:
+    """Begins with a heartbeat; ends with ``fin`` when the session does or the hub stops."""
+    with console.bus.subscribe() as subscription:
+        yield f"retry: {_RETRY_MS}\n\n".encode() + _heartbeat(console)
+        while True:
+            change = await subscription.next(HEARTBEAT_S)
+            if isinstance(change, Closed):
+                return
+            if isinstance(change, AlertChanged):
+                yield _frame("alerta", change)
+            elif change is not None:
+                yield _frame("todo", {})
+            elif await _may_go_on(console, session):
+                yield _heartbeat(console)
+            else:
+                yield _frame("fin", {})
+                return
+
+
+@router.get("/eventos", dependencies=[Depends(allowed(Permission.SEE_ALERTS))])
+async def events(console: TheConsole, session: SignedIn) -> Response:
+    return StreamingResponse(
+        _stream(console, session),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )

@@ -1,0 +1,37 @@
+"""What an installation decides about its console."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyNumber:
+    """One line that the room may need; shown as it is written here."""
+
+    name: str
+    number: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebSettings:
+    """``map_centre`` is (latitude, longitude) in degrees; an empty ``metrics_token`` means loopback only.
+
+    ``institutions`` are proposed where an alert is referred; people may write another.
+    """
+
+    commune: str = "Comuna sin nombre"
+    session_hours: float = 12.0
+    secure_cookie: bool = False
+    geojson_path: Path | None = None
+    map_centre: tuple[float, float] = (-33.45, -70.66)
+    map_zoom: int = 13
+    emergency_numbers: tuple[EmergencyNumber, ...] = field(default_factory=tuple)
+    institutions: tuple[str, ...] = ("Carabineros", "PDI", "Bomberos", "SAMU", "Fiscalía")
+    adopt_unknown_gateways: bool = False
+    metrics_token: str = ""
+    timezone: str = "America/Santiago"
+
+    @property
+    def session_length(self) -> timedelta:
+        return timedelta(hours=self.session_hours)

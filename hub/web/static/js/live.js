@@ -1,0 +1,64 @@
+// The live line to the hub. It says honestly whether it is up: old data must never look fresh.
+import { clock, hubNow, setHubTime } from "./time.js";
+
+const HEARTBEAT_S = 15; // hub/web/routes/live.py
+const DEAD_AFTER_MS = HEARTBEAT_S * 2.5 * 1000;
+const RETRY_MS = 2000;
+
+let source = null;
+let lastSignAt = 0;
+let downSince = null;
+let wasUp = false;
+
+function show(isUp) {
+  const state = document.getElementById("enlace");
+  const stale = document.getElementById("atraso");
+  state.dataset.state = isUp ? "on" : "off";
+  state.textContent = isUp ? "Conectado" : "Sin conexión";
+  stale.hidden = isUp;
+  if (!isUp) stale.textContent = `Sin conexión desde ${clock(downSince).slice(0, 5)} — los datos pueden estar atrasados`;
+}
+
+function isDown() {
+  if (downSince === null) downSince = hubNow();
+  show(false);
+}
+
+function connect(onChange) {
+  source?.close();
+  source = new EventSource("/eventos");
+  const alive = () => { lastSignAt = Date.now(); };
+  alive();
+  source.addEventListener("latido", (event) => {
+    alive();
+    setHubTime(JSON.parse(event.data).now);
+    if (downSince !== null || !wasUp) {
+      downSince = null;
+      wasUp = true;
+      show(true);
+      onChange(null); // whatever happened meanwhile was missed: read everything again
+    }
+  });
+  source.addEventListener("alerta", (event) => { alive(); onChange(JSON.parse(event.data)); });
+  source.addEventListener("todo", () => { alive(); onChange(null); });
+  source.addEventListener("fin", () => {
+    source.close();
+    location.assign(`/ingresar?siguiente=${encodeURIComponent(location.pathname)}`);
+  });
+  source.addEventListener("error", () => {
+    isDown();
+    // The browser retries a broken line by itself, but gives up on an error answer.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => connect(onChange), RETRY_MS);
+  });
+}
+
+// `onChange(null)` means read everything again, `onChange({alert_id, version})` one alert.
+export function start(onChange) {
+  connect(onChange);
+  setInterval(() => {
+    if (Date.now() - lastSignAt > DEAD_AFTER_MS) {
+      isDown();
+      connect(onChange);
+    }
+  }, 2000);
+}

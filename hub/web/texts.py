@@ -1,0 +1,114 @@
+"""Spanish words and times for people. What the rooms below already name is taken from them."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+_MONTHS = "ene feb mar abr may jun jul ago sep oct nov dic".split()
+
+RESTRICTED_LABEL = "Atención reservada"
+
+KINDS: dict[str, str] = {
+    "panic": "Botón de pánico",
+    "duress": RESTRICTED_LABEL,
+    "man_down": "Persona caída",
+    "smoke": "Humo",
+    "tamper": "Sabotaje",
+    "camera_moved": "Cámara desviada",
+    "camera_covered": "Cámara tapada",
+    "gate_open": "Portón abierto",
+    "sensor_failed": "Sensor con falla",
+    "battery_low": "Batería baja",
+    "river_high": "Crecida del río",
+    "device_silent": "Sin señal",
+    "gateway_down": "Equipo caído",
+    "gateway_silent": "Equipo sin señal",
+}
+
+PRIORITIES: dict[int, str] = {1: "Vida", 2: "En curso", 3: "Bienes", 4: "Mantención"}
+
+DEVICE_KINDS: dict[str, str] = {
+    "panic_button": "Botón de pánico",
+    "duress_button": "Botón silencioso",
+    "camera": "Cámara",
+    "river_level": "Nivel de río",
+    "temperature": "Temperatura",
+    "gate": "Portón",
+    "gate_contact": "Portón",
+    "smoke": "Detector de humo",
+    "smoke_detector": "Detector de humo",
+    "rural_sensor": "Sensor rural",
+    "tank_level": "Nivel de estanque",
+    "pump": "Bomba",
+    "siren": "Sirena",
+    "gateway": "Equipo",
+    "other": "Otro",
+}
+
+REFUSAL_CAUSES: dict[str, str] = {
+    "unknown_gateway": "Equipo desconocido",
+    "foreign_device": "Dispositivo de otro equipo",
+    "unknown_device": "Dispositivo no registrado",
+    "malformed": "Mensaje mal formado",
+    "not_json": "No es JSON",
+    "too_large": "Mensaje demasiado grande",
+    "unknown_topic": "Tema desconocido",
+    "clash": "Mismo identificador, otro contenido",
+    "duplicate_clash": "Mismo identificador, otro contenido",
+    "future": "Hora en el futuro",
+}
+
+NOTIFICATION_STATES: dict[str, str] = {
+    "queued": "En cola",
+    "sent": "Aceptado por el operador",
+    "failed": "No se pudo enviar",
+}
+
+TIME_QUALITIES: dict[str, str] = {
+    "device": "reloj del dispositivo",
+    "age": "calculada por antigüedad",
+    "receipt": "hora de recepción",
+}
+
+
+def named(table: dict[str, str], key: str) -> str:
+    """The Spanish word, or the key itself made readable: an unknown kind is kept and shown as such."""
+    return table.get(key) or key.replace("_", " ").replace(".", " ").capitalize()
+
+
+class Wall:
+    """The clock on the room's wall: instants as people of the commune read them."""
+
+    def __init__(self, timezone: str) -> None:
+        self._zone = ZoneInfo(timezone)
+
+    def clock(self, at: datetime) -> str:
+        """21:04:12"""
+        return f"{at.astimezone(self._zone):%H:%M:%S}"
+
+    def day(self, at: datetime) -> str:
+        """23 nov 2026"""
+        local = at.astimezone(self._zone)
+        return f"{local.day} {_MONTHS[local.month - 1]} {local.year}"
+
+    def moment(self, at: datetime, now: datetime) -> str:
+        """21:04:12 today, else 23 nov 21:04, with the year when it is another."""
+        local, today = at.astimezone(self._zone), now.astimezone(self._zone)
+        if local.date() == today.date():
+            return f"{local:%H:%M:%S}"
+        year = "" if local.year == today.year else f" {local.year}"
+        return f"{local.day} {_MONTHS[local.month - 1]}{year} {local:%H:%M}"
+
+    def midnight(self, day: str) -> datetime:
+        """The local start of ``day`` (YYYY-MM-DD), aware; raises ValueError for anything else."""
+        return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=self._zone)
+
+
+def age(at: datetime, now: datetime) -> str:
+    """0:42 below an hour, 3 h 05 below a day, then 2 d 4 h. Mirrored by static/js/age.js."""
+    seconds = max(0, int((now - at).total_seconds()))
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
+    if hours == 0:
+        return f"{minutes}:{seconds % 60:02}"
+    if days == 0:
+        return f"{hours} h {minutes % 60:02}"
+    return f"{days} d {hours % 24} h"

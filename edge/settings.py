@@ -257,7 +257,7 @@ def _fields(model: type[BaseModel], location: Iterable[str]) -> Iterable[str]:
 def _unknown(name: str, known: Iterable[str]) -> str:
     """ "no existe", with the nearest name there is."""
     close = difflib.get_close_matches(name, list(known), n=1)
-    return f"no existe; ¿quiso decir {close[0]}?" if close else "no existe; revise la ortografía o quítelo"
+    return f"no existe; tal vez quiso decir {close[0]}" if close else "no existe; revise la ortografía"
 
 
 def effective(settings: Settings) -> list[str]:

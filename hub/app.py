@@ -7,7 +7,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,12 +19,12 @@ from hub import upkeep
 from hub.alerts import service as alerts
 from hub.alerts.finding import Finding
 from hub.clock import Clock, SystemClock
-from hub.database import Connection, DatabaseError, Pool, connect, listen_loop, migrate
+from hub.database import Connection, DatabaseError, Pool, connect, listen_loop, migrate, persist
 from hub.devices import commands, supervision
 from hub.devices.registry import Registry
 from hub.intake.clock_offsets import ClockOffsets
 from hub.intake.control import LEAVES, control_lane
-from hub.intake.pipeline import Handler, Intake, event_lane, telemetry_lane
+from hub.intake.pipeline import Handler, Intake, React, event_lane, telemetry_lane
 from hub.intake.presence import Listening, Presence, flush_loop
 from hub.metrics import Metrics
 from hub.mqtt.client import Consumer
@@ -34,6 +34,7 @@ from hub.notify import service as notify
 from hub.notify.transports.file import FileTransport
 from hub.rules.evaluate import RuleSet
 from hub.rules.library import EVENT_RULES, THRESHOLD_RULES
+from hub.servers import ServerError
 from hub.servers.broker import EmbeddedBroker
 from hub.servers.child import Server
 from hub.servers.postgres import EmbeddedPostgres
@@ -244,7 +245,15 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         hub.registry.reload_loop(hub.pool, clock),
         _broker_users_loop(hub, registry_changed),
         flush_loop(presence, listening, hub.pool, clock),
-        notify.notify_loop(hub.pool, transports, clock, notify_wake, _owner(hub), on_sent=_on_sent(hub)),
+        notify.notify_loop(
+            hub.pool,
+            transports,
+            clock,
+            notify_wake,
+            _owner(hub),
+            on_sent=_on_sent(hub),
+            settings=_notify_settings(hub.settings),
+        ),
         commands.commands_loop(hub.pool, _publisher(hub), clock, command_wake),
         supervision.supervision_loop(hub.pool, clock, listening.since, _supervised(hub, intake, clock)),
         sessions.sweep_loop(hub.pool, clock),
@@ -260,13 +269,14 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
 # ---------------------------------------------------------------------------------------- reactions
 
 
-def _reaction(hub: Hub, wake: asyncio.Event) -> Callable[..., Awaitable[Callable[[], None]]]:
+def _reaction(hub: Hub, wake: asyncio.Event) -> React:
     """Findings become alerts and queued notifications, in the intake's own transaction."""
+    settings = _notify_settings(hub.settings)
 
     async def react(connection: Connection, findings: Sequence[Finding], now: datetime) -> Callable[[], None]:
         outcomes = await alerts.open_or_join(connection, findings, now)
         opened = [outcome for outcome in outcomes if outcome.opened]
-        await notify.enqueue_for(connection, opened, now)
+        await notify.enqueue_for(connection, outcomes, now, settings)
 
         def tell() -> None:
             wake.set()
@@ -343,8 +353,23 @@ async def _broker_users_loop(hub: Hub, changed: asyncio.Event) -> None:
     while True:
         await changed.wait()
         changed.clear()
-        await hub.registry.load(hub.pool)
-        await hub.broker.set_gateways(hub.registry.gateways())
+        await persist(lambda: hub.registry.load(hub.pool), asyncio.sleep, "broker accounts")
+        try:
+            await hub.broker.set_gateways(hub.registry.gateways())
+        except ServerError as error:
+            log.error("the broker keeps its old accounts: %s", error)  # noqa: TRY400 - the message says it
+
+
+def _on_sent(hub: Hub) -> Callable[[notify.Notification, datetime], None]:
+    def on_sent(notification: notify.Notification, sent_at: datetime) -> None:
+        hub.metrics.notifications.labels(notification.transport).inc()
+        hub.metrics.notify_s.observe((sent_at - notification.created_at).total_seconds())
+
+    return on_sent
+
+
+def _notify_settings(settings: HubSettings) -> notify.NotifySettings:
+    return notify.NotifySettings(duty_phone=settings.duty_phone, emergency_number=settings.emergency_number)
 
 
 def _owner(hub: Hub) -> str:

@@ -247,8 +247,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except* KeyboardInterrupt:
         return_code = 130
     except* _user_errors() as group:
-        for error in _leaves(group):
-            print(f"almenara-hub: {error}", file=sys.stderr)
+        for leaf in _leaves(group):
+            print(f"almenara-hub: {leaf}", file=sys.stderr)
         return_code = 1
     return return_code
 

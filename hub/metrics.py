@@ -39,12 +39,6 @@ class Metrics:
             buckets=_LATENCY_S,
             registry=r,
         )
-        self.press_to_notification_s = Histogram(
-            "almenara_press_to_notification_seconds",
-            "From the device's press to the transport, where the device's clock is trusted",
-            buckets=_LATENCY_S,
-            registry=r,
-        )
         self.connected = Gauge(
             "almenara_broker_connected", "1 while the lane is connected", ["lane"], registry=r
         )

@@ -157,7 +157,7 @@ def load(config: Path | None = None, **overrides: Any) -> HubSettings:
     secrets = os.environ.get("ALMENARA_HUB_SECRETS")
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return HubSettings(_secrets_dir=secrets, **given) if secrets else HubSettings(**given)
+        return HubSettings(_secrets_dir=secrets, **given) if secrets else HubSettings(**given)  # type: ignore[call-arg]  # pydantic-settings takes it
     except ValidationError as error:
         raise SettingsError(_explain(error)) from error
     except ValueError as error:  # a TOML file that cannot be read

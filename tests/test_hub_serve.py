@@ -87,7 +87,7 @@ async def test_a_strangers_cloudevent_becomes_an_alert_and_a_notification(
             sms = server_folder / "data" / "sms.jsonl"
             await eventually(lambda: sms.exists() and sms.stat().st_size > 0)
             line = json.loads(sms.read_text("utf-8").splitlines()[0])
-            assert line["to"] == "turno"
+            assert line["recipient"] == "turno"
             assert "PANICO" in line["text"]
             async with httpx.AsyncClient(base_url=hub.url() or "") as client:
                 metrics = (await client.get("/metrics")).text

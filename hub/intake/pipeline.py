@@ -232,7 +232,7 @@ async def _take_pack(
     shift_s = await intake.offsets.shift(intake.pool, part.gateway, pack, received_at)
     refused_before = len(packs.refused)
     for m in pack.measurements:
-        device = await _resolve(intake, part.gateway, m.source, "")
+        device = await _resolve(intake, part.gateway, m.source, m.quantity)
         at = _instant(m.time + shift_s)
         if not isinstance(device, Device):
             packs.refused.append(_not_ours(part, m.source, device))
@@ -309,8 +309,11 @@ async def _remember(connection: Connection, crossings: Sequence[Crossing]) -> No
 # ------------------------------------------------------------------------------------------ common
 
 
-async def _resolve(intake: Intake, gateway: str, source: str, event_type: str) -> Device | str:
-    """The device that the gateway may speak for, or the cause why not."""
+async def _resolve(intake: Intake, gateway: str, source: str, hint: str) -> Device | str:
+    """The device that the gateway may speak for, or the cause why not.
+
+    ``hint`` is the event type or quantity; an adopted device gets its kind from it.
+    """
     registry = intake.registry
     device = registry.device(source)
     if device is not None and device.gateway == gateway:
@@ -318,7 +321,7 @@ async def _resolve(intake: Intake, gateway: str, source: str, event_type: str) -
     if device is not None:
         return "foreign_device"
     if intake.adopts_unknown:
-        return await registry.adopt(intake.pool, gateway, source, event_type)
+        return await registry.adopt(intake.pool, gateway, source, hint)
     return "unknown_device" if registry.knows_gateway(gateway) else "unknown_gateway"
 
 

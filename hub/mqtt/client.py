@@ -87,7 +87,8 @@ class Publisher:
         while True:
             started_at = clock()
             cause = await self._one_connection()
-            failures = 0 if clock() - started_at > STABLE_AFTER_S else failures
+            if clock() - started_at > STABLE_AFTER_S:
+                failures, self._complaint = 0, ""
             # A handler that fails at once must not turn the broker's redelivery into a storm.
             failures = max(failures + 1, 2 if isinstance(cause, HandlerError) else 0)
             self._complain(cause)
@@ -176,7 +177,6 @@ class Publisher:
             self._address.port,
             "resumed" if link.session_present else "new",
         )
-        self._complaint = ""
         self._set_ready(True)
         return await asyncio.shield(link.closed)
 

@@ -29,6 +29,9 @@ HIGH_BYTES = 32 * 1024 * 1024
 DEAD_AFTER = 1.5
 """Keep-alive intervals without a byte before the broker counts as gone; it gives us as long (3.1.2.10)."""
 
+# Mosquitto 2.0.11 does not say which, not even in version 5.
+_CLOSED = "the broker closed the connection: it stops, or another client uses the same client id"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
@@ -208,9 +211,7 @@ class Link(asyncio.Protocol):
             self._outgoing.hold(False)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        cause = self._cause or ConnectionLostError(
-            "the broker closed the connection" if exc is None else f"{type(exc).__name__}: {exc}"
-        )
+        cause = self._cause or ConnectionLostError(_CLOSED if exc is None else f"{type(exc).__name__}: {exc}")
         if self._timer is not None:
             self._timer.cancel()
         if self._outgoing is not None:

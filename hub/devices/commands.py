@@ -66,7 +66,7 @@ async def commands_loop(pool: Pool, publish: Publish, clock: Clock, wake: asynci
         try:
             while await send_due(pool, publish, clock) == BATCH:
                 pass
-        except (*UNAVAILABLE, asyncpg.InternalClientError) as error:
+        except UNAVAILABLE as error:
             log.warning("commands wait: database away (%s)", type(error).__name__)
         await _wake_or_poll(wake, clock)
 

@@ -104,11 +104,7 @@ class Registry:
 
     async def load(self, pool: Pool) -> None:
         """Read everything in one consistent view, then swap it in."""
-        try:
-            self._devices, self._gateways = await _read(pool)
-        except asyncpg.InternalClientError as error:
-            # What asyncpg says of an idle connection that the server has just ended: try again.
-            raise asyncpg.InterfaceError("the connection was ended by the server") from error
+        self._devices, self._gateways = await _read(pool)
 
     def on_notify(self, payload: str) -> None:
         """For NOTIFY ``devices``, and for a renewed LISTEN: something may have been missed."""

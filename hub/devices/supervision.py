@@ -7,8 +7,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
-import asyncpg
-
 from hub.alerts.finding import Finding
 from hub.clock import Clock
 from hub.database import UNAVAILABLE, Connection, Pool
@@ -56,7 +54,7 @@ async def supervision_loop(
         try:
             told = await _open_keys(pool) if told is None else told
             told = await sweep(pool, clock.now(), since, told, on_findings)
-        except (*UNAVAILABLE, asyncpg.InternalClientError) as error:
+        except UNAVAILABLE as error:
             log.warning("supervision waits: database away (%s)", type(error).__name__)
 
 

@@ -148,7 +148,7 @@ class Server(abc.ABC):
                 if await self._becomes_ready(started):
                     return started
             except BaseException:
-                started.kill()
+                started.send_signal(self.stop_signals[1])
                 started.wait()
                 raise
             log.warning("%s ended with code %d while starting (%d)", self.title, started.wait(), attempt)

@@ -8,6 +8,7 @@ everything pending, alarms first.
 import asyncio
 import logging
 import random
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -40,6 +41,8 @@ _LONGEST_PAUSE_S = 15.0
 _SESSION_EXPIRY_S = 24 * 3600
 # More than our windows ever hold, so that nothing queues behind the client's own window.
 _CLIENT_INFLIGHT = 1000
+# Without it a small message waits up to 40 ms for the other end's delayed TCP acknowledgement.
+_NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 _VERSIONS: dict[str, Sequence[aiomqtt.ProtocolVersion]] = {
     "3.1.1": [aiomqtt.ProtocolVersion.V311],
@@ -61,6 +64,15 @@ def tls_context(mqtt: MqttSettings) -> ssl.SSLContext | None:
     if mqtt.cert_file is not None and mqtt.key_file is not None:
         context.load_cert_chain(str(mqtt.cert_file), str(mqtt.key_file))
     return context
+
+
+class _Client(aiomqtt.Client):
+    """Fails at once when the broker hangs up before it has answered; aiomqtt would wait out its limit."""
+
+    def _on_disconnect(self, *arguments: Any, **options: Any) -> None:
+        if not self._connected.done():
+            self._connected.set_exception(aiomqtt.MqttError("the broker hung up without an answer"))
+        super()._on_disconnect(*arguments, **options)
 
 
 class Uplink:
@@ -163,7 +175,7 @@ class Uplink:
     def _new_client(self) -> aiomqtt.Client:
         versions = _VERSIONS[self._mqtt.protocol]
         version = versions[self._attempts_failed % len(versions)]
-        client = aiomqtt.Client(
+        client = _Client(
             self._mqtt.host,
             self._mqtt.port,
             username=self._mqtt.username,
@@ -175,6 +187,7 @@ class Uplink:
             max_inflight_messages=_CLIENT_INFLIGHT,
             tls_context=tls_context(self._mqtt),
             logger=log,
+            socket_options=[_NO_DELAY],
             **_session_options(version),
         )
         client.pending_calls_threshold = _CLIENT_INFLIGHT

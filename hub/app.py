@@ -4,6 +4,7 @@ This is the only place with a real clock, brokers, transports and servers.
 """
 
 import asyncio
+import hashlib
 import logging
 import os
 import signal
@@ -35,7 +36,7 @@ from hub.notify.transports.file import FileTransport
 from hub.rules.evaluate import RuleSet
 from hub.rules.library import EVENT_RULES, THRESHOLD_RULES
 from hub.servers import ServerError
-from hub.servers.broker import EmbeddedBroker
+from hub.servers.broker import EmbeddedBroker, site_secret
 from hub.servers.child import Server
 from hub.servers.postgres import EmbeddedPostgres
 from hub.settings import HubSettings
@@ -141,7 +142,8 @@ def welcome(hub: Hub) -> list[str]:
 async def running(settings: HubSettings, clock: Clock | None = None) -> AsyncIterator[Hub]:
     """A whole hub: servers, database, loops. Leaving the context stops all of it, in order."""
     clock = clock or SystemClock()
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # The servers' own folders inside are closed; their account must be able to pass.
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o711)
     async with AsyncExitStack() as stack:
         postgres, dsn = await _start_database(settings, stack)
         pool = await connect(dsn, max_size=16)
@@ -310,7 +312,7 @@ def _consumers(hub: Hub, intake: Intake, listening: Listening, clock: Clock) -> 
                 listening.changed(leaf, is_up, clock.now())
 
         filters = [contract.subscription(one) for one in leaves or (leaf,)]
-        client_id = f"almenara-hub-{hub.settings.shard}-{leaf}"
+        client_id = f"almenara-hub-{hub.settings.shard}-{leaf}{_client_id_suffix(hub)}"
         return Consumer(hub.address, client_id, filters, handle, on_state=on_state)
 
     return {
@@ -319,6 +321,13 @@ def _consumers(hub: Hub, intake: Intake, listening: Listening, clock: Clock) -> 
         Leaf.TELEMETRY: consumer(Leaf.TELEMETRY, telemetry_lane(intake)),
         Leaf.STATUS: consumer(Leaf.STATUS, control_lane(intake), *LEAVES),
     }
+
+
+def _client_id_suffix(hub: Hub) -> str:
+    """On the embedded broker the ids cannot be guessed: whoever connects under one would kick a lane off."""
+    if hub.broker is None:
+        return ""
+    return "-" + hashlib.sha256(b"client id" + site_secret(hub.broker.root)).hexdigest()[:12]
 
 
 def _publisher(hub: Hub) -> commands.Publish:

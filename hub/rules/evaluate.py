@@ -186,7 +186,7 @@ def _finding(
         time_quality=time_quality,
         device_id=device.device_id,
         gateway=device.gateway,
-        place=device.place,
+        place=device.place or device.name,
         sector=device.sector,
         latitude=device.latitude,
         longitude=device.longitude,

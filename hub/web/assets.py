@@ -1,21 +1,38 @@
-"""Static files under a path that names their content, so browsers may keep them for ever."""
+"""Static files under a path that names their content, so browsers may keep them for ever.
 
+They are few and small (half a megabyte), so they are read once and served from memory.
+"""
+
+import gzip
 import hashlib
-from collections.abc import Iterable
+import mimetypes
+from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 STATIC = Path(__file__).parent / "static"
 NEEDED = ("vendor/leaflet/leaflet.js", "vendor/leaflet/leaflet.css", "vendor/atkinson/latin-400.woff2")
 
 _FOR_EVER = "public, max-age=31536000, immutable"
+_TEXTS = ("text/", "application/javascript", "image/svg+xml")
+# Not from the system's table, which differs from one machine to the next.
+_TYPES = {".js": "text/javascript", ".woff2": "font/woff2", ".svg": "image/svg+xml", ".css": "text/css"}
 
 
 class AssetsMissingError(Exception):
     """The console's third-party files were never copied; the message says how to get them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """``zipped`` is empty where it would not be smaller."""
+
+    content: bytes
+    zipped: bytes
+    media_type: str
 
 
 def require_assets(folder: Path = STATIC) -> None:
@@ -25,28 +42,44 @@ def require_assets(folder: Path = STATIC) -> None:
         raise AssetsMissingError(f"the console lacks {', '.join(missing)}: run `make setup`")
 
 
-def content_version(files: Iterable[Path]) -> str:
-    """Twelve hexadecimal digits of the SHA-256 over names and contents."""
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(file.name.encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
+def _read(path: Path) -> Asset:
+    content = path.read_bytes()
+    media_type = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "text/plain"
+    zipped = gzip.compress(content, mtime=0) if media_type.startswith(_TEXTS) else b""
+    return Asset(content, zipped if len(zipped) < len(content) else b"", media_type)
 
 
-class Assets(StaticFiles):
+class Assets:
     """Serves ``/static/<version>/<file>``; another version's page gets today's file, uncached."""
 
     def __init__(self, folder: Path = STATIC) -> None:
         require_assets(folder)
-        super().__init__(directory=folder)
-        self.version = content_version(f for f in folder.rglob("*") if f.is_file())
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        self._assets = {path.relative_to(folder).as_posix(): _read(path) for path in paths}
+        digest = hashlib.sha256()
+        for name, asset in self._assets.items():
+            digest.update(name.encode() + b"\0" + hashlib.sha256(asset.content).digest())
+        self.version = digest.hexdigest()[:12]
 
     def url(self, name: str) -> str:
+        """Raises KeyError for a file that is not there: a template's mistake shows in the first test."""
+        self._assets[name]
         return f"/static/{self.version}/{name}"
 
-    async def get_response(self, path: str, scope: Scope) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        path = request.url.path.removeprefix("/static/")
+        await self._answer(request, path)(scope, receive, send)
+
+    def _answer(self, request: Request, path: str) -> Response:
         version, _, name = path.partition("/")
-        response = await super().get_response(name, scope)
-        response.headers["Cache-Control"] = _FOR_EVER if version == self.version else "no-cache"
-        return response
+        asset = self._assets.get(name)
+        if asset is None or request.method not in ("GET", "HEAD"):
+            return Response(status_code=404)
+        headers = {"Cache-Control": _FOR_EVER if version == self.version else "no-cache"}
+        content = asset.content
+        if asset.zipped:
+            headers["Vary"] = "Accept-Encoding"
+            if "gzip" in request.headers.get("accept-encoding", ""):
+                headers["Content-Encoding"], content = "gzip", asset.zipped
+        return Response(content, media_type=asset.media_type, headers=headers)

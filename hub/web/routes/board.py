@@ -1,11 +1,12 @@
 """The control-room page and its live parts."""
 
 import asyncio
+import logging
 import uuid
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from hub.alerts import service
 from hub.web import fleet
@@ -16,11 +17,14 @@ from hub.web.context import Console
 from hub.web.frame import shown
 from hub.web.permissions import Permission
 
+log = logging.getLogger(__name__)
+
 router = APIRouter(include_in_schema=False)
 
 MAX_CARDS = 200
 """More open alerts than this no room can watch; the history lists the rest, by pages."""
 
+_NO_MAP = b'{"type": "FeatureCollection", "features": []}'
 _SEES_ALERTS = [Depends(allowed(Permission.SEE_ALERTS))]
 
 
@@ -59,10 +63,12 @@ async def strip_fragment(console: TheConsole, session: SignedIn) -> Response:
 @router.get("/mapa/comuna.geojson", dependencies=_SEES_ALERTS)
 async def commune_map(console: TheConsole) -> Response:
     path = console.settings.geojson_path
-    if path is None or not await asyncio.to_thread(path.is_file):
-        return JSONResponse({"type": "FeatureCollection", "features": []}, media_type="application/geo+json")
-    headers = {"Cache-Control": "private, max-age=3600"}
-    return FileResponse(path, media_type="application/geo+json", headers=headers)
+    try:
+        content = await asyncio.to_thread(path.read_bytes) if path else _NO_MAP
+    except OSError as error:
+        log.warning("the commune's map cannot be read: %s", error.strerror)
+        content = _NO_MAP
+    return Response(content, media_type="application/geo+json")
 
 
 @router.get("/mapa/dispositivos.json", dependencies=[Depends(allowed(Permission.SEE_DEVICES))])

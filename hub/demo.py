@@ -260,7 +260,7 @@ _LATENCIES = """
     join alert_log l on l.source_event = e.id and l.move = 'opened'
     join lateral (select min(sent_at) as sent_at from notifications n where n.alert_id = l.alert_id) first
       on first.sent_at is not null
-    where e.type in ('panic.pressed', 'duress.pressed') and e.time_quality = 'device'
+    where e.type in ('panic.pressed', 'duress.pressed')
 """
 
 

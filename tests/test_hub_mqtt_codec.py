@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import paho.mqtt.client as paho
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -184,6 +184,7 @@ def test_a_damaged_stream_is_read_or_refused_alike_in_every_chunking(
 
 
 @given(st.sampled_from(VERSIONS), st.binary(max_size=200))
+@example(4, b"\x00\x80\x00\x80")  # a length written longer than it need be
 def test_noise_is_refused_or_waited_out(version: Version, noise: bytes) -> None:
     assert in_chunks(version, one_by_one(noise)) == in_chunks(version, [noise])
 

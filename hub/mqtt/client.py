@@ -169,6 +169,7 @@ class Publisher:
             if self._filters:
                 await link.subscribe(self._filters)
         except MqttError as error:
+            link.abort(error)
             return error
         log.info(
             "%s: connected to %s:%d, session %s",

@@ -63,7 +63,7 @@ class Decoder:
                 return at
             first, length, start = data[at], data[at + 1], at + 2
             if length > 0x7F:
-                if size - at < 5 and data[size - 1] > 0x7F:
+                if size - at < 5 and min(data[at + 1 :]) > 0x7F:
                     self._wanted = size - at + 1
                     return at
                 length, start = read_length(data, at + 1)

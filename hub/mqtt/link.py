@@ -136,10 +136,8 @@ class Link(asyncio.Protocol):
         if self.is_ending:
             return []
         batch = self._inbox.take(limit)
-        if self._is_paused and self._inbox.has_room:
-            self._is_paused = False
-            self._heard_at = self._loop.time()
-            self._transport.resume_reading()
+        if self._inbox.has_room:
+            self._read_on()
         return batch
 
     def acknowledge(self, batch: Sequence[Message]) -> None:
@@ -171,14 +169,18 @@ class Link(asyncio.Protocol):
         self._transport.abort()
 
     async def close(self) -> None:
-        """Say goodbye; the session stays at the broker."""
+        """Say goodbye; the session stays at the broker.
+
+        The broker closes first: a connection closed with bytes unread would be reset, and the last
+        acknowledgements with it.
+        """
         if self.closed.done():
             return
         if self._cause is None:
             self._cause = ConnectionLostError("closed by this hub")
-        self._transport.write(packets.DISCONNECT)
-        self._transport.close()
-        await asyncio.wait([self.closed], timeout=GOODBYE_TIMEOUT_S)
+            self._transport.write(packets.DISCONNECT)
+            self._read_on()
+            await asyncio.wait([self.closed], timeout=GOODBYE_TIMEOUT_S)
         self._transport.abort()
 
     # ------------------------------------------------------------------------- what asyncio reports
@@ -228,6 +230,12 @@ class Link(asyncio.Protocol):
             self._is_paused = True
             self._transport.pause_reading()
         self._on_messages()
+
+    def _read_on(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self._heard_at = self._loop.time()
+            self._transport.resume_reading()
 
     def _on_answer(self, packet: ConnAck | SubAck) -> None:
         if self._answer is None or self._answer.done():
@@ -319,6 +327,6 @@ async def open_link(
     try:
         await link.start(connect)
     except BaseException:
-        await link.close()
+        link.abort(ConnectionLostError("never came about"))
         raise
     return link

@@ -8,7 +8,10 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from hub.settings import HubSettings, SettingsError, load
+try:
+    from hub.settings import HubSettings, SettingsError, load
+except ModuleNotFoundError as error:  # a gateway's installation holds the edge alone
+    sys.exit(f"almenara-hub: falta {error.name}; instale el hub con: pip install 'almenara[hub]'")
 
 Act = Callable[[HubSettings, argparse.Namespace], Awaitable[int]]
 

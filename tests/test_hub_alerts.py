@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import random
+import re
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -247,6 +248,14 @@ async def test_repeats_within_one_batch_are_one_alert(pool: Pool) -> None:
     ]
 
 
+async def test_two_batches_of_one_transaction_join(pool: Pool) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        [opened] = await service.open_or_join(connection, [finding()], NOW)
+        [joined] = await service.open_or_join(connection, [finding()], NOW)
+    assert (opened.opened, joined.opened, joined.raised) == (True, False, False)
+    assert await words(pool, opened.alert_id) == ["opened", "joined"]
+
+
 async def test_joining_only_makes_an_alert_more_urgent_and_says_so(pool: Pool) -> None:
     await open_all(pool, finding(priority=3))
     [more] = await open_all(pool, finding(priority=1))
@@ -325,9 +334,25 @@ async def test_five_hundred_open_alerts_have_five_hundred_codes(pool: Pool, two_
         await persist(open_500, asyncio.sleep, name)  # as the intake does
 
     await asyncio.gather(hub(two_hubs[0], "a"), hub(two_hubs[1], "b"))
-    row = await pool.fetchrow("select count(*) as n, count(distinct code) as codes from alerts")
-    assert row is not None
-    assert (row["n"], row["codes"]) == (1000, 1000)
+    await check_codes(pool, 1000)
+
+
+async def test_a_hub_that_hangs_with_500_codes_holds_up_nobody(pool: Pool, two_hubs: list[Any]) -> None:
+    hanging, other = two_hubs
+    transaction = hanging.transaction()
+    await transaction.start()
+    await service.open_or_join(hanging, [finding(f"a:{n}") for n in range(500)], NOW)
+    async with asyncio.timeout(10), other.transaction():
+        outcomes = await service.open_or_join(other, [finding(f"b:{n}") for n in range(500)], NOW)
+    assert len(outcomes) == 500
+    await transaction.commit()
+    await check_codes(pool, 1000)
+
+
+async def check_codes(pool: Pool, count: int) -> None:
+    codes = [r["code"] for r in await pool.fetch("select code from alerts where closed_at is null")]
+    assert len(codes) == len(set(codes)) == count
+    assert all(re.fullmatch("[A-Z][1-9][0-9]{0,4}", code) for code in codes)
 
 
 async def test_listeners_hear_each_change_after_its_commit(pool: Pool, dsn: str) -> None:

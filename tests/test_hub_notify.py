@@ -278,6 +278,15 @@ async def test_two_hubs_never_claim_the_same_text(pool: Pool) -> None:
     assert len(ids) == len(set(ids)) == 200
 
 
+async def test_a_hub_that_hangs_on_one_text_does_not_hold_up_the_rest(pool: Pool) -> None:
+    await raise_alerts(pool, finding("k:1", watch_group=""), finding("k:2", watch_group=""))
+    async with pool.acquire() as hanging, hanging.transaction():
+        held = await hanging.fetchval("select notification_id from notifications limit 1 for update")
+        async with asyncio.timeout(5):
+            [free] = await claim(pool)
+        assert free.notification_id != held
+
+
 async def test_a_text_is_not_claimed_before_it_is_due(pool: Pool) -> None:
     await raise_alerts(pool, finding(watch_group=""), now=NOW + timedelta(seconds=10))
     assert await claim(pool) == []

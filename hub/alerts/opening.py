@@ -19,15 +19,22 @@ log = logging.getLogger(__name__)
 CHANNEL = "alerts"
 """NOTIFY channel; the payload is the id of an alert that changed."""
 
-# One round trip for alerts, timeline and NOTIFY. A code is taken only under its own advisory lock: another
-# transaction's new codes cannot be seen, and the unique index would fail the whole batch. A repeat alone
-# is no new version: somebody who presses again must not undo the operator's click.
+# One round trip for alerts, timeline and NOTIFY.
+# A code is taken only under its own advisory lock: another transaction's new codes cannot be seen, and the
+# unique index would fail the whole batch. Where another batch holds all the short ones, a number behind Z,
+# which next_alert_code() never uses, serves. (The term with event_count makes it run for each row.)
+# A repeat is no new version: somebody who presses again must not undo the operator's click.
 _OPEN = """
 with upserted as (
   insert into alerts (alert_id, code, kind, priority, state, dedup_key, device_id, gateway, place, sector,
     latitude, longitude, summary, rule, happened_at, time_quality, opened_at, last_event_at, event_count,
     is_drill)
-  select f.alert_id, free.code, f.kind, f.priority, 'received', f.dedup_key, f.device_id, f.gateway, f.place,
+  select f.alert_id,
+    coalesce(
+      (select code from (select next_alert_code() as code from generate_series(1, 8 + 0 * f.event_count)) c
+       where pg_try_advisory_xact_lock(5202, hashtext(code)) limit 1),
+      'Z' || nextval('alert_numbers') % 100000),
+    f.kind, f.priority, 'received', f.dedup_key, f.device_id, f.gateway, f.place,
     f.sector, f.latitude, f.longitude, f.summary, f.rule, f.happened_at, f.time_quality, $1, f.last_event_at,
     f.event_count, f.is_drill
   from unnest($2::uuid[], $3::text[], $4::smallint[], $5::text[], $6::int[], $7::text[], $8::text[],
@@ -35,15 +42,12 @@ with upserted as (
     $16::timestamptz[], $17::int[], $18::bool[])
     as f (alert_id, kind, priority, dedup_key, device_id, gateway, place, sector, latitude, longitude,
           summary, rule, happened_at, time_quality, last_event_at, event_count, is_drill)
-  cross join lateral (
-    select code from (select next_alert_code() as code from generate_series(1, 1000 + 0 * f.event_count)) c
-    where pg_try_advisory_xact_lock(5202, hashtext(code)) limit 1) as free
   on conflict (dedup_key) where closed_at is null do update
     set priority = least(alerts.priority, excluded.priority),
         last_event_at = greatest(alerts.last_event_at, excluded.last_event_at),
         event_count = alerts.event_count + excluded.event_count,
         version = alerts.version + (excluded.priority < alerts.priority)::integer
-  returning alert_id, code, kind, priority, state, dedup_key, xmax = 0 as opened
+  returning alert_id, code, kind, priority, state, dedup_key, alert_id = any($2) as opened
 ), logged as (
   insert into alert_log (alert_id, at, author, move, from_state, to_state, note, source_event)
   select u.alert_id, $1, 'hub:rules', case when u.opened and l.is_first then 'opened' else 'joined' end,

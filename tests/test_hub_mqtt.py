@@ -25,9 +25,10 @@ from hub.mqtt import (
     Publisher,
     PublishError,
 )
-from hub.mqtt.client import retry_delay_s
+from hub.mqtt.retry import retry_delay_s
 from hub.servers import broker_config
 from hub.servers.broker import HUB_USER, EmbeddedBroker
+from hub.servers.child import free_port
 
 TOPIC = "almenara/1/gw-1/event"
 FILTER = "almenara/1/+/event"
@@ -510,6 +511,17 @@ async def test_an_idle_connection_is_kept_alive(mosquitto: Mosquitto) -> None:
         with pytest.raises(TimeoutError):
             await until(lambda: not consumer.connected, timeout_s=2.5)
     assert consumer.counters.reconnects == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "nowhere.invalid", "a" * 70 + ".cl"])
+async def test_a_broker_that_cannot_be_reached_is_tried_again(
+    host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = asyncio.create_task(Publisher(Address(host=host, port=free_port()), "load").run_loop())
+    await until(lambda: "no connection: " in caplog.text)
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_two_consumers_of_one_name_do_not_storm_the_broker(

@@ -15,13 +15,12 @@ from hub.mqtt.errors import (
     ConnectionLostError,
     HandlerError,
     MqttError,
-    ProtocolError,
     PublishError,
-    RefusedError,
 )
 from hub.mqtt.link import Address, Link, open_link
 from hub.mqtt.outgoing import check_topic, failed
 from hub.mqtt.packets import Message
+from hub.mqtt.retry import Complaints, Retry
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +28,6 @@ BATCH_LIMIT = 500
 HIGH_WATER = 10_000
 SESSION_EXPIRY_S = 7 * 86_400
 """How long a broker keeps the messages of an absent consumer (version 5; in 3.1.1 the broker decides)."""
-
-RETRY_MAX_S = 1.0
-RETRY_MIN_S = 0.1
-STABLE_AFTER_S = 2.0
-"""A connection that lived so long was a good one: the next is tried at once."""
-
-REPEAT_COMPLAINT_S = 30.0
-"""The same trouble is logged at most so often."""
 
 
 @dataclass(slots=True)
@@ -55,16 +46,6 @@ class Counters:
         return max(0, self.connections - 1)
 
 
-def retry_delay_s(failures: int, jitter: float) -> float:
-    """How long to wait after so many failures in a row; ``jitter`` (0 to 1) takes up to half of it off.
-
-    At once after the first, then 0.1 s, doubling up to 1 s.
-    """
-    if failures <= 1:
-        return 0.0
-    return min(RETRY_MAX_S, RETRY_MIN_S * 2.0 ** min(failures - 2, 10)) * (1 - jitter / 2)
-
-
 class Publisher:
     """Publishes with a clean session. ``on_state`` hears True when usable, False when lost."""
 
@@ -76,23 +57,19 @@ class Publisher:
         self._on_state = on_state
         self._link: Link | None = None
         self._is_ready = False
-        self._complaint = ""
-        self._complained_at = 0.0
+        self._complaints = Complaints(client_id, f"{address.host}:{address.port}")
         self.counters = Counters()
 
     async def run_loop(self) -> None:
         """Connect, stay, connect again; ends only when cancelled, with a goodbye to the broker."""
         clock = asyncio.get_running_loop().time
-        failures = 0
+        retry = Retry()
         while True:
             started_at = clock()
             cause = await self._one_connection()
-            if clock() - started_at > STABLE_AFTER_S:
-                failures, self._complaint = 0, ""
-            # A handler that fails at once must not turn the broker's redelivery into a storm.
-            failures = max(failures + 1, 2 if isinstance(cause, HandlerError) else 0)
-            self._complain(cause)
-            await asyncio.sleep(retry_delay_s(failures, random.random()))  # noqa: S311 (jitter, no secret)
+            retry.failed(cause, lived_s=clock() - started_at)
+            self._complaints.add(cause, clock())
+            await asyncio.sleep(retry.delay_s(random.random()))  # noqa: S311 (jitter, no secret)
 
     @property
     def connected(self) -> bool:
@@ -198,22 +175,6 @@ class Publisher:
         self._is_ready = is_ready
         if self._on_state is not None:
             self._on_state(is_ready)
-
-    def _complain(self, cause: MqttError) -> None:
-        """Log a new trouble at once and the same one now and then: retries come every second."""
-        now = asyncio.get_running_loop().time()
-        if str(cause) == self._complaint and now - self._complained_at < REPEAT_COMPLAINT_S:
-            return
-        self._complaint, self._complained_at = str(cause), now
-        is_wrong = isinstance(cause, RefusedError | ProtocolError)
-        log.log(
-            logging.ERROR if is_wrong else logging.WARNING,
-            "%s: %s; trying %s:%d again",
-            self._client_id,
-            cause,
-            self._address.host,
-            self._address.port,
-        )
 
 
 class Consumer(Publisher):

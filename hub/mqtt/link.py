@@ -4,7 +4,6 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -12,6 +11,7 @@ from typing import Any, cast
 from hub.mqtt import codes, packets
 from hub.mqtt.codec import Decoder
 from hub.mqtt.errors import ConnectionLostError, MqttError, ProtocolError, RefusedError
+from hub.mqtt.inbox import Inbox
 from hub.mqtt.outgoing import SUBSCRIBE_ID, Outgoing
 from hub.mqtt.packets import ConnAck, Disconnect, Message, PingResp, PubAck, SubAck, Version
 from hub.mqtt.properties import Property
@@ -22,9 +22,6 @@ ANSWER_TIMEOUT_S = 10.0
 """For the TCP connection with TLS, for CONNACK and for SUBACK, each."""
 
 GOODBYE_TIMEOUT_S = 1.0
-
-HIGH_BYTES = 32 * 1024 * 1024
-"""Payload bytes that may wait before the socket is left unread."""
 
 DEAD_AFTER = 1.5
 """Keep-alive intervals without a byte before the broker counts as gone; it gives us as long (3.1.2.10)."""
@@ -52,37 +49,6 @@ class Address:
             raise ValueError(f"keepalive_s {self.keepalive_s} is not 1 to 65535")
         if self.password is not None and self.username is None:
             raise ValueError("a password needs a user name (MQTT 3.1.1, 3.1.2.9)")
-
-
-class Inbox:
-    """Messages not yet handled; says when to stop reading and when to go on (below half)."""
-
-    def __init__(self, high_water: int, high_bytes: int = HIGH_BYTES) -> None:
-        self._messages: deque[Message] = deque()
-        self._high = high_water
-        self._high_bytes = high_bytes
-        self._bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._messages)
-
-    def add(self, messages: list[Message]) -> None:
-        self._messages.extend(messages)
-        self._bytes += sum([len(m.payload) for m in messages])
-
-    def take(self, limit: int) -> list[Message]:
-        pop = self._messages.popleft
-        batch = [pop() for _ in range(min(limit, len(self._messages)))]
-        self._bytes -= sum([len(m.payload) for m in batch])
-        return batch
-
-    @property
-    def is_full(self) -> bool:
-        return len(self._messages) >= self._high or self._bytes >= self._high_bytes
-
-    @property
-    def has_room(self) -> bool:
-        return 2 * len(self._messages) < self._high and 2 * self._bytes < self._high_bytes
 
 
 class Link(asyncio.Protocol):
@@ -322,7 +288,7 @@ async def open_link(
             )
     except TimeoutError as error:
         raise ConnectionLostError(f"no connection in {ANSWER_TIMEOUT_S:.0f} s") from error
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for a host name that none can be
         raise ConnectionLostError(f"no connection: {error}") from error
     try:
         await link.start(connect)

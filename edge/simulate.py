@@ -13,7 +13,7 @@ import json
 import random
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -300,7 +300,7 @@ def summary(scenario: Scenario) -> str:
     return "\n".join(json.dumps(s.model_dump(exclude_defaults=True), ensure_ascii=False) for s in steps)
 
 
-ANSWERS = {
+ANSWERS: dict[str, Callable[[Scenario], str]] = {
     "devices": devices_csv,
     "gateways": lambda scenario: "\n".join(gateways(scenario)) + "\n",
     "story": lambda scenario: summary(scenario) + "\n",

@@ -55,7 +55,7 @@ GREENS: dict[str, list[Point]] = {
 PLACES: dict[str, Point] = {
     "Cerro La Cruz": (-71.985, -34.371), "Cerro Alto": (-71.909, -34.361), "Cerro El Peumo": (-71.972, -34.446),
     "Caleta Los Aromos": (-72.0205, -34.3945), "Playa Grande": (-72.0215, -34.4015), "Puente El Vado": (-71.9435, -34.403),
-    "Villa Los Boldos": (-71.953, -34.363), "Villorrio Quebrada Honda": (-71.958, -34.433), "Punta Lobos Chica": (-72.034, -34.443),
+    "Punta Lobos Chica": (-72.034, -34.443),
 }  # fmt: skip
 STREETS = (
     "Arturo Prat",
@@ -84,11 +84,12 @@ def main() -> None:
     rng = random.Random(20261124)  # noqa: S311 - a drawing
     coast = rough(COAST, rng, 0.0008)
     features = [
+        feature("water", "Océano Pacífico", "Polygon", [ring([*coast, (-72.072, -34.462), (-72.072, -34.312)])]),
         feature("commune", "Los Aromos", "Polygon", [ring(coast + BORDER)]),
         *(feature("green", name, "Polygon", [ring(soft(points, rng))]) for name, points in GREENS.items()),
         *(feature("sector", name, "Polygon", [ring(points)]) for name, points in SECTORS.items()),
-        feature("lake", "Laguna El Ancho", "Polygon", [ring(blob((-72.0175, -34.4125), 0.0042, 0.0016, rng))]),
-        feature("lake", "Tranque Los Boldos", "Polygon", [ring(blob((-71.9335, -34.3685), 0.0035, 0.0022, rng))]),
+        feature("water", "Laguna El Ancho", "Polygon", [ring(blob((-72.0175, -34.4125), 0.0042, 0.0016, rng))]),
+        feature("water", "Tranque Los Boldos", "Polygon", [ring(blob((-71.9335, -34.3685), 0.0035, 0.0022, rng))]),
         feature("river", "Estero Los Aromos", "LineString", rough(RIVER, rng, 0.0006)),
         feature("stream", "Quebrada Honda", "LineString", rough(CREEK, rng, 0.0006)),
         feature("stream", "Estero Las Lomas", "LineString", rough(NORTH_CREEK, rng, 0.0006)),

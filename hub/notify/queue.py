@@ -60,7 +60,8 @@ class Failed:
 
 
 # A draft for a group becomes a row for each active contact here, so that the hot path asks nothing first.
-# The id is a UUIDv7 by the hub's clock; PostgreSQL 15 has no function of its own for it.
+# The id is a UUIDv7 by the hub's clock; PostgreSQL 15 has no function of its own for it. The array behind a
+# "select" hides its length, so that the planner keeps one plan.
 _ENQUEUE = """
 with queued as (
   insert into notifications (notification_id, alert_id, contact_id, recipient, transport, priority, text,
@@ -68,7 +69,7 @@ with queued as (
   select (lpad(to_hex($2::bigint), 12, '0') || '7'
           || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid,
     d.alert_id, r.contact_id, r.recipient, d.transport, d.priority, d.text, d.due_at, $1
-  from unnest($3::uuid[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::timestamptz[])
+  from unnest((select $3::uuid[]), $4::text[], $5::text[], $6::smallint[], $7::text[], $8::timestamptz[])
     as d (alert_id, watch_group, transport, priority, text, due_at)
   cross join lateral (
     select null::integer as contact_id, $9::text as recipient where d.watch_group is null

@@ -38,6 +38,7 @@ _STABLE_MS = 5_000
 """A connection that lived this long was a good one: the next pause is short again."""
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 15.0
+_READ_PAUSE_S = 1.0
 _SESSION_EXPIRY_S = 24 * 3600
 # More than our windows ever hold, so that nothing queues behind the client's own window.
 _CLIENT_INFLIGHT = 1000
@@ -73,6 +74,8 @@ class _Client(aiomqtt.Client):
         if not self._connected.done():
             self._connected.set_exception(aiomqtt.MqttError("the broker hung up without an answer"))
         super()._on_disconnect(*arguments, **options)
+        if self._disconnected.done():
+            self._disconnected.exception()  # seen: asyncio need not complain that nobody looked
 
 
 class Uplink:
@@ -165,6 +168,7 @@ class Uplink:
             raise
         client.timeout = _FAREWELL_S
         try:
+            _check_cancelled()
             self._client = client
             await self._session(client)
         finally:
@@ -279,7 +283,9 @@ class Uplink:
         try:
             rows = await self._outbox.next(lane, room, after=self._flights.last_row_id[lane])
         except OutboxError as error:
-            log.warning("the outbox cannot be read (%s)", error)
+            log.warning("the outbox cannot be read (%s); again in %.0f s", error, _READ_PAUSE_S)
+            self._fresh.add(lane)
+            await self._clock.sleep(_READ_PAUSE_S)
             return
         took_all = self._flights.take_up(lane, rows, self._clock.boottime_ms())
         if len(rows) == room or not took_all:
@@ -344,6 +350,13 @@ class Uplink:
         desired = contract.decode(Twin, payload)
         reported = Twin(version=desired.version, properties={"version": self._version})
         await self._publish(client, Leaf.REPORTED, contract.encode(reported), retain=True)
+
+
+def _check_cancelled() -> None:
+    """Python 3.11's ``wait_for`` swallows a cancellation that comes together with its result."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _session_options(version: aiomqtt.ProtocolVersion) -> dict[str, Any]:

@@ -191,6 +191,15 @@ def test_the_file_stays_near_its_limit(tmp_path: Path, size: int) -> None:
     assert LIMIT / 2 < (tmp_path / "o.db").stat().st_size < LIMIT * 1.25
 
 
+def test_only_what_must_survive_a_power_cut_waits_for_the_disk(tmp_path: Path) -> None:
+    store = Store(tmp_path / "o.db", LIMIT)
+    for durable, expected in ((True, 2), (False, 1), (True, 2)):  # FULL, NORMAL, FULL
+        store.begin(durable=durable)
+        assert store._db.execute("pragma synchronous").fetchone() == (expected,)
+        store.commit()
+    store.close()
+
+
 # --------------------------------------------------------------------------- a model of the outbox
 
 

@@ -31,7 +31,7 @@ GATEWAY = "gw-1"
 CLOCK = SystemClock()
 
 
-async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], limit_s: float = 15.0) -> None:
+async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], limit_s: float = 30.0) -> None:
     """Poll until the condition holds; fails after ``limit_s``."""
     async with asyncio.timeout(limit_s):
         while True:
@@ -82,6 +82,7 @@ class FakeHub:
     received: list[tuple[Leaf, str]] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
     results: list[CommandResult] = field(default_factory=list)
+    reported: list[contract.Twin] = field(default_factory=list)
     payloads: list[bytes] = field(default_factory=list)
     is_up: asyncio.Event = field(default_factory=asyncio.Event)
     client: aiomqtt.Client | None = None
@@ -103,6 +104,7 @@ class FakeHub:
             username=self.username,
             password=self.password,
             identifier="hub",
+            timeout=1,  # a broker that dies before it answers is not noticed sooner
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         ) as client:
             client.pending_calls_threshold = 10_000
@@ -118,6 +120,8 @@ class FakeHub:
     async def _take(self, client: aiomqtt.Client, leaf: Leaf, payload: bytes) -> None:
         if leaf is Leaf.STATUS:
             self.statuses.append(contract.decode(Status, payload))
+        elif leaf is Leaf.REPORTED:
+            self.reported.append(contract.decode(contract.Twin, payload))
         elif leaf is Leaf.RESULT:
             self.results.append(contract.decode(CommandResult, payload))
         elif leaf in (Leaf.ALARM, Leaf.EVENT, Leaf.TELEMETRY):
@@ -471,6 +475,8 @@ async def test_commands_are_answered_even_those_given_while_away(
     async with edge_on(tmp_path, MqttSettings(port=mosquitto.port)) as edge:
         await until(lambda: [r.id for r in hub.results] == ["c1", "c2"])
         await hub.send(Leaf.DESIRED, contract.Twin(version=3, properties={"x": 1}))
+        await until(lambda: hub.reported != [])
+        assert hub.reported == [contract.Twin(version=3, properties={"version": "1.2.3"})]
         assert [c.id for c in edge.commands] == ["c2"]
 
 

@@ -33,7 +33,7 @@ DEFAULT_CONFIG = Path("/etc/almenara/edge.toml")
 
 DRIVERS: dict[str, str] = {
     "panic_button": "edge.drivers.panic_button",
-    "i2c_thermometer": "edge.drivers.sensor",
+    "i2c_thermometer": "edge.drivers.i2c_thermometer",
     "csv_replay": "edge.drivers.csv_replay",
     "simulate": "edge.simulate",
 }

@@ -316,13 +316,22 @@ async def test_a_second_hub_waits_for_the_first_one_and_joins(pool: Pool, two_hu
     await transaction.start()
     [opened] = await service.open_or_join(one, [finding()], NOW)
     late = asyncio.create_task(service.open_or_join(other, [finding()], NOW))
-    pid = other.get_server_pid()
-    await eventually(
-        lambda: pool.fetchval("select wait_event_type = 'Lock' from pg_stat_activity where pid = $1", pid)
-    )
+    await somebody_waits(pool)
     await transaction.commit()
     [joined] = await late
     assert (joined.opened, joined.alert_id) == (False, opened.alert_id)
+    # it cannot know what the first one told; the queue drops a text that is there already
+    assert joined.raised
+
+
+async def somebody_waits(pool: Pool) -> None:
+    """Until a session of this database waits for another one's lock."""
+    await eventually(
+        lambda: pool.fetchval(
+            "select bool_or(wait_event_type = 'Lock') from pg_stat_activity"
+            " where datname = current_database()"
+        )
+    )
 
 
 async def test_five_hundred_open_alerts_have_five_hundred_codes(pool: Pool, two_hubs: list[Any]) -> None:
@@ -454,6 +463,23 @@ async def test_of_two_people_at_once_one_hears_of_the_other(pool: Pool) -> None:
     [loser] = [r for r in results if isinstance(r, service.ConflictError)]
     assert loser.current == winner
     assert await words(pool, alert.alert_id) == ["opened", "dispatch"]
+
+
+async def test_a_move_waits_for_a_change_under_way_and_sees_it(pool: Pool) -> None:
+    alert = await open_one(pool)
+    async with pool.acquire() as other:
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("update alerts set version = version + 1")
+        late = asyncio.create_task(
+            service.move(
+                pool, alert.alert_id, Move.ACKNOWLEDGE, author="ana", now=NOW, expected_version=alert.version
+            )
+        )
+        await somebody_waits(pool)
+        await transaction.commit()
+    with pytest.raises(service.ConflictError):
+        await late
 
 
 async def test_a_repeated_press_does_not_undo_the_operators_click(pool: Pool) -> None:

@@ -71,6 +71,8 @@ class _Client(aiomqtt.Client):
     """Fails at once when the broker hangs up before it has answered; aiomqtt would wait out its limit."""
 
     def _on_disconnect(self, *arguments: Any, **options: Any) -> None:
+        if self._connected.cancelled():
+            return  # we were stopped before the broker answered; aiomqtt would stumble over that
         if not self._connected.done():
             self._connected.set_exception(aiomqtt.MqttError("the broker hung up without an answer"))
         super()._on_disconnect(*arguments, **options)

@@ -4,14 +4,16 @@ This is the only place with a real clock, brokers, transports and servers.
 """
 
 import asyncio
+import fcntl
 import hashlib
 import logging
-import os
+import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from edge import contract
@@ -24,13 +26,13 @@ from hub.database import Connection, DatabaseError, Pool, connect, listen_loop, 
 from hub.devices import commands, supervision
 from hub.devices.registry import Registry
 from hub.intake.clock_offsets import ClockOffsets
-from hub.intake.control import LEAVES, control_lane
-from hub.intake.pipeline import Handler, Intake, React, event_lane, telemetry_lane
+from hub.intake.pipeline import Intake, React
 from hub.intake.presence import Listening, Presence, flush_loop
+from hub.intake.shards import LANES, Shards, shard_name
+from hub.leases import Leases, Work
 from hub.metrics import Metrics
-from hub.mqtt.client import Consumer
-from hub.mqtt.errors import MqttError
-from hub.mqtt.link import Address
+from hub.mqtt import Address, MqttError, Publisher
+from hub.mqtt.negotiate import negotiated
 from hub.notify import service as notify
 from hub.notify.transports.file import FileTransport
 from hub.rules.evaluate import RuleSet
@@ -48,6 +50,10 @@ from hub.web.bus import AlertBus
 from hub.web.settings import EmergencyNumber, WebSettings
 
 log = logging.getLogger(__name__)
+
+
+class HubError(Exception):
+    """The hub cannot run like this; the message (Spanish) says what to do."""
 
 
 def postgres_folder(settings: HubSettings) -> Path:
@@ -107,7 +113,11 @@ class Hub:
     postgres: EmbeddedPostgres | None
     http_url: str
     first_login: tuple[str, str] | None
-    consumers: dict[Leaf, Consumer] = field(default_factory=dict)
+    owner: str
+    publisher: Publisher
+
+    def does(self, role: str) -> bool:
+        return self.settings.role in ("all", role)
 
     def servers(self) -> Iterable[Server]:
         return [server for server in (self.broker, self.postgres) if server is not None]
@@ -130,6 +140,8 @@ async def serve_until_signal(settings: HubSettings) -> int:
 def welcome(hub: Hub) -> list[str]:
     """What the person who started the hub needs to know, in Spanish."""
     lines = [f"consola: {hub.http_url}", f"broker MQTT: {hub.address.host}:{hub.address.port}"]
+    if hub.settings.role != "all":
+        lines.append(f"tarea de este proceso: {hub.settings.role}")
     if hub.first_login:
         login, password = hub.first_login
         lines.append(f"primera cuenta: usuario «{login}», clave «{password}» (se muestra solo esta vez)")
@@ -145,6 +157,7 @@ async def running(settings: HubSettings, clock: Clock | None = None) -> AsyncIte
     # The servers' own folders inside are closed; their account must be able to pass.
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o711)
     async with AsyncExitStack() as stack:
+        stack.enter_context(_only_hub_on(settings.data))
         postgres, dsn = await _start_database(settings, stack)
         pool = await connect(dsn, max_size=16)
         stack.callback(pool.terminate)
@@ -155,6 +168,7 @@ async def running(settings: HubSettings, clock: Clock | None = None) -> AsyncIte
         broker, address = await _start_broker(settings, registry, stack)
         password = await users.ensure_first_user(pool)
         host, port = settings.http_address()
+        owner = _hub_id(settings.data)
         hub = Hub(
             settings=settings,
             pool=pool,
@@ -166,9 +180,30 @@ async def running(settings: HubSettings, clock: Clock | None = None) -> AsyncIte
             postgres=postgres,
             http_url=f"http://{host}:{port}",
             first_login=(users.FIRST_LOGIN, password) if password else None,
+            owner=owner,
+            publisher=Publisher(address, f"almenara-hub-{owner}-out"),
         )
         await _run_loops(hub, clock, stack)
         yield hub
+
+
+@contextmanager
+def _only_hub_on(data: Path) -> Iterator[None]:
+    """Two hubs on one folder would take each other's name and leases."""
+    with (data / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HubError(f"otro hub ya usa la carpeta {data}; dele a este otra con --data") from None
+        yield
+
+
+def _hub_id(data: Path) -> str:
+    """A name that stays over restarts, so that a hub finds its own leases and sessions again."""
+    path = data / "hub-id"
+    if not path.exists():
+        path.write_text(secrets.token_hex(6) + "\n")
+    return path.read_text().strip()
 
 
 async def _start_database(
@@ -185,7 +220,10 @@ async def _start_broker(
     settings: HubSettings, registry: Registry, stack: AsyncExitStack
 ) -> tuple[EmbeddedBroker | None, Address]:
     if settings.mqtt:
-        return None, settings.broker_address()
+        address = settings.broker_address()
+        if settings.mqtt_version == "auto":
+            address = await negotiated(address, f"almenara-hub-{secrets.token_hex(4)}-hello")
+        return None, address
     broker = EmbeddedBroker(
         broker_folder(settings), settings.broker_port or None, open_laboratory=settings.adopt_unknown_gateways
     )
@@ -215,9 +253,30 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         clock=clock,
         adopts_unknown=hub.settings.adopt_unknown_gateways,
     )
-    await intake.load()
-    listening = Listening((Leaf.ALARM, Leaf.EVENT, Leaf.TELEMETRY))
-    hub.consumers = _consumers(hub, intake, listening, clock)
+    shards, listening = hub.settings.shards, [Listening(LANES) for _ in range(hub.settings.shards)]
+    names = [shard_name(index, shards) for index in range(shards)]
+    lanes = Shards(
+        intake=intake,
+        address=hub.address,
+        shards=shards,
+        client_id=lambda purpose: f"almenara-hub-{purpose}{_client_id_suffix(hub)}",
+        clock=clock,
+    )
+    leases = Leases(
+        hub.pool,
+        hub.owner,
+        [*names, "control", "supervision"],
+        clock,
+        listening={name: part.since for name, part in zip(names, listening, strict=True)},
+    )
+    work: dict[str, Work] = {
+        "control": lanes.run_control,
+        "supervision": lambda: supervision.supervision_loop(
+            hub.pool, clock, leases.fleet_since, _supervised(hub, intake, clock)
+        ),
+    }
+    for index, (name, part) in enumerate(zip(names, listening, strict=True)):
+        work[name] = partial(lanes.run_shard, index, part)
     transports = {"sms": FileTransport(hub.settings.sms_file or hub.settings.data / "sms.jsonl")}
 
     def registry_told(payload: str) -> None:
@@ -236,32 +295,40 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         settings=_web_settings(hub.settings),
         metrics=hub.metrics.exposition,
         bus=bus,
+        has_console=hub.does("web"),
     )
     stack.callback(bus.close)
     host, port = hub.settings.http_address()
     is_serving: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    loops: Sequence[Coroutine[None, None, None]] = [
+    loops: list[Coroutine[None, None, None]] = [
         *(server.supervise_loop() for server in hub.servers()),
-        *(consumer.run_loop() for consumer in hub.consumers.values()),
         listen_loop(hub.dsn, channels),
         hub.registry.reload_loop(hub.pool, clock),
         _broker_users_loop(hub, registry_changed),
-        flush_loop(presence, listening, hub.pool, clock),
-        notify.notify_loop(
-            hub.pool,
-            transports,
-            clock,
-            notify_wake,
-            _owner(hub),
-            on_sent=_on_sent(hub),
-            settings=_notify_settings(hub.settings),
-        ),
-        commands.commands_loop(hub.pool, _publisher(hub), clock, command_wake),
-        supervision.supervision_loop(hub.pool, clock, listening.since, _supervised(hub, intake, clock)),
-        sessions.sweep_loop(hub.pool, clock),
-        upkeep.upkeep_loop(hub.pool, clock, hub.settings.telemetry_days, hub.settings.event_days),
+        hub.publisher.run_loop(),
         web_server.serve(app, host, port, is_serving.set_result),
     ]
+    if hub.does("intake"):
+        loops += [
+            leases.run_loop(work),
+            flush_loop(presence, listening, hub.pool, clock),
+            upkeep.upkeep_loop(hub.pool, clock, hub.settings.telemetry_days, hub.settings.event_days),
+        ]
+    if hub.does("notify"):
+        loops += [
+            notify.notify_loop(
+                hub.pool,
+                transports,
+                clock,
+                notify_wake,
+                hub.owner,
+                on_sent=_on_sent(hub),
+                settings=_notify_settings(hub.settings),
+            ),
+            commands.commands_loop(hub.pool, _publisher(hub), clock, command_wake),
+        ]
+    if hub.does("web"):
+        loops.append(sessions.sweep_loop(hub.pool, clock))
     group = await stack.enter_async_context(asyncio.TaskGroup())
     tasks = [group.create_task(loop) for loop in loops]
     stack.callback(lambda: [task.cancel() for task in tasks])
@@ -292,35 +359,11 @@ def _reaction(hub: Hub, wake: asyncio.Event) -> React:
 
 def _send_receipt(hub: Hub, gateway: str, receipt: contract.Receipt) -> None:
     """Best effort: a receipt that is lost is asked for again by the edge's next repeat."""
-    consumer = hub.consumers[Leaf.STATUS]
-    if consumer.connected:
-        consumer.publish_nowait(contract.topic(gateway, Leaf.RECEIPT), contract.encode(receipt))
+    if hub.publisher.connected:
+        hub.publisher.publish_nowait(contract.topic(gateway, Leaf.RECEIPT), contract.encode(receipt))
 
 
 # ------------------------------------------------------------------------------------------- wiring
-
-
-def _consumers(hub: Hub, intake: Intake, listening: Listening, clock: Clock) -> dict[Leaf, Consumer]:
-    """One connection a lane: no lane waits behind another, in the hub or in the broker."""
-
-    def consumer(leaf: Leaf, handle: Handler, *leaves: Leaf) -> Consumer:
-        gauge = hub.metrics.connected.labels(leaf)
-
-        def on_state(is_up: bool) -> None:
-            gauge.set(is_up)
-            if leaf is not Leaf.STATUS:
-                listening.changed(leaf, is_up, clock.now())
-
-        filters = [contract.subscription(one) for one in leaves or (leaf,)]
-        client_id = f"almenara-hub-{hub.settings.shard}-{leaf}{_client_id_suffix(hub)}"
-        return Consumer(hub.address, client_id, filters, handle, on_state=on_state)
-
-    return {
-        Leaf.ALARM: consumer(Leaf.ALARM, event_lane(intake, Leaf.ALARM)),
-        Leaf.EVENT: consumer(Leaf.EVENT, event_lane(intake, Leaf.EVENT)),
-        Leaf.TELEMETRY: consumer(Leaf.TELEMETRY, telemetry_lane(intake)),
-        Leaf.STATUS: consumer(Leaf.STATUS, control_lane(intake), *LEAVES),
-    }
 
 
 def _client_id_suffix(hub: Hub) -> str:
@@ -333,7 +376,7 @@ def _client_id_suffix(hub: Hub) -> str:
 def _publisher(hub: Hub) -> commands.Publish:
     async def publish(topic: str, payload: bytes, qos: int, expiry_s: int) -> None:
         try:
-            await hub.consumers[Leaf.STATUS].publish(topic, payload, qos, message_expiry_s=expiry_s)
+            await hub.publisher.publish(topic, payload, qos, message_expiry_s=expiry_s)
         except MqttError as error:
             raise commands.PublishError(str(error)) from error
 
@@ -379,10 +422,6 @@ def _on_sent(hub: Hub) -> Callable[[notify.Notification, datetime], None]:
 
 def _notify_settings(settings: HubSettings) -> notify.NotifySettings:
     return notify.NotifySettings(duty_phone=settings.duty_phone, emergency_number=settings.emergency_number)
-
-
-def _owner(hub: Hub) -> str:
-    return f"{hub.settings.shard}:{os.getpid()}"
 
 
 def _web_settings(settings: HubSettings) -> WebSettings:

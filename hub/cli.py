@@ -28,6 +28,10 @@ def parser() -> argparse.ArgumentParser:
     _add_server_options(serve)
     serve.add_argument("--http", metavar="HOST:PUERTO", help="dirección de la consola (127.0.0.1:8480)")
     serve.add_argument(
+        "--role", choices=["all", "intake", "notify", "web"], help="tareas de este proceso (all)"
+    )
+    serve.add_argument("--shards", type=int, metavar="N", help="partes que se reparten varios hubs (1)")
+    serve.add_argument(
         "--adopt-unknown-gateways",
         action="store_const",
         const=True,
@@ -238,7 +242,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    names = ("mqtt", "database", "data", "http", "adopt_unknown_gateways")
+    names = ("mqtt", "database", "data", "http", "adopt_unknown_gateways", "role", "shards")
     try:
         settings = load(arguments.config, **{name: getattr(arguments, name, None) for name in names})
     except SettingsError as error:

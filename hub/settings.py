@@ -62,7 +62,10 @@ class HubSettings(BaseSettings):
     sms_file: Path | None = Field(None, description="archivo del transporte «file»; vacío: DATA/sms.jsonl")
     telemetry_days: int = Field(400, ge=1, description="días que se conserva la telemetría")
     event_days: int = Field(3650, ge=30, description="días que se conservan los eventos")
-    shard: str = Field("0", pattern=r"^[a-z0-9]{1,16}$", description="nombre de este hub ante el broker")
+    role: Literal["all", "intake", "notify", "web"] = Field("all", description="tareas de este proceso")
+    shards: int = Field(
+        1, ge=1, le=64, description="partes en que varios hubs se reparten los gateways; igual en todos"
+    )
     metrics_token: SecretStr = Field(SecretStr(""), description="clave para leer /metrics desde otra máquina")
 
     @field_validator("mqtt", "http")

@@ -75,10 +75,11 @@ class Intake:
     raised: dict[tuple[str, int], bool] = field(default_factory=dict)
 
     async def load(self) -> None:
-        """Read what the lanes keep in memory; call once the schema is there."""
+        """Read what the lanes keep in memory: at the start, and when a shard comes from another hub."""
         await self.telemetry.load(self.pool)
         await self.offsets.load(self.pool)
         rows = await self.pool.fetch("select rule, device_id from rule_states where state = 'raised'")
+        self.raised.clear()
         self.raised.update({(r["rule"], r["device_id"]): True for r in rows})
 
 

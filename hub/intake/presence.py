@@ -6,7 +6,7 @@ path of an alarm.
 
 import dataclasses
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from hub.clock import Clock
@@ -86,6 +86,11 @@ class Listening:
         elif not was_complete:
             self._since = now
 
+    def all_quiet(self, now: datetime) -> None:
+        """There is nobody to listen to, which is heard in full."""
+        for lane in self._is_up:
+            self.changed(lane, True, now)
+
     def interrupted(self, now: datetime) -> None:
         """Messages waited (the database was away), so what was not seen meanwhile proves nothing."""
         if self._since is not None:
@@ -95,11 +100,12 @@ class Listening:
         return self._since
 
 
-async def flush_loop(presence: Presence, listening: Listening, pool: Pool, clock: Clock) -> None:
+async def flush_loop(presence: Presence, listening: Sequence[Listening], pool: Pool, clock: Clock) -> None:
     while True:
         await clock.sleep(FLUSH_S)
         try:
             await presence.flush(pool)
         except UNAVAILABLE as error:
-            listening.interrupted(clock.now())
+            for shard in listening:
+                shard.interrupted(clock.now())
             log.warning("presence not written: database away (%s)", type(error).__name__)

@@ -35,8 +35,12 @@ def create_app(
     settings: WebSettings,
     metrics: Callable[[], bytes] | None,
     bus: AlertBus,
+    has_console: bool = True,
 ) -> FastAPI:
-    """The operator console. Raises :class:`hub.web.assets.AssetsMissingError` before `make setup` ran."""
+    """The operator console; without it, health and metrics alone.
+
+    Raises :class:`hub.web.assets.AssetsMissingError` before `make setup` ran.
+    """
     assets, wall = Assets(), Wall(settings.timezone)
     app = FastAPI(title="Almenara", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.console = Console(
@@ -50,16 +54,23 @@ def create_app(
         wall=wall,
     )
     app.mount("/static", assets)
+    if has_console:
+        _add_console(app)
+    else:
+        app.include_router(ops.router)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(SecurityHeaders, is_secure=settings.secure_cookie)
+    _answer_errors(app)
+    return app
+
+
+def _add_console(app: FastAPI) -> None:
     for router in PUBLIC:
         app.include_router(router)
     private = APIRouter(dependencies=[Depends(signed_in)])
     for router in PRIVATE:
         private.include_router(router)
     app.include_router(private)
-    app.add_middleware(BodyLimit)
-    app.add_middleware(SecurityHeaders, is_secure=settings.secure_cookie)
-    _answer_errors(app)
-    return app
 
 
 def _answer_errors(app: FastAPI) -> None:

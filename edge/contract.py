@@ -10,13 +10,14 @@ Sources: CloudEvents 1.0.2 (JSON event format, JSON batch format, ``sequence`` e
 """
 
 import enum
+import math
 import os
 import re
 import time as _time
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 
@@ -28,9 +29,13 @@ MAX_PAYLOAD_BYTES = 256 * 1024
 _GATEWAY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 _TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}\Z")
 # RFC 8428 section 4.5.1: names are letters, digits and - : . / _ and start with a letter or a digit.
-_SENML_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-:./_]*\Z")
+# The length is ours: a source, a colon and a quantity, so that every name fits a database's index.
+_SENML_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-:./_]{0,399}\Z")
+_UNIT_LENGTH = 64
 # RFC 8428 section 4.5.3: times below 2**28 seconds are relative to now.
 _RELATIVE_BELOW_S = 2.0**28
+# The last second that a date can name; what lies beyond it is no time.
+_LAST_SECOND = 253_402_300_799.0
 # CloudEvents integers are signed 32-bit; ``age`` beyond it (24.8 days) travels as a decimal string.
 _INT32_MAX = 2**31 - 1
 # RFC 5612 reserves this enterprise number for documentation; a municipality may register its own.
@@ -106,9 +111,12 @@ def parse_topic(text: str) -> tuple[str, Leaf]:
 # --------------------------------------------------------------------------------------------- ids
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def uuid7(at: datetime | None = None) -> uuid.UUID:
     """A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then random. ``at`` defaults to the wall clock."""
-    ms = _time.time_ns() // 1_000_000 if at is None else int(at.timestamp() * 1000)
+    ms = _time.time_ns() // 1_000_000 if at is None else (at - _EPOCH) // timedelta(milliseconds=1)
     value = (ms & (2**48 - 1)) << 80 | int.from_bytes(os.urandom(10))
     return uuid.UUID(int=value & ~(0xF << 76) & ~(0x3 << 62) | (0x7 << 76) | (0x2 << 62))
 
@@ -131,6 +139,10 @@ class Clock(enum.StrEnum):
     UNSYNCED = "unsynced"
 
 
+# One object: fields are left out when they are identical to their default, and an empty Raw is no JSON.
+_NO_DATA = msgspec.Raw()
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One CloudEvent 1.0 in structured JSON mode. (``source``, ``id``) is the key for duplicates.
 
@@ -151,7 +163,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bootid: str | None = None
     clock: Clock | None = None
     age: int | str | None = None
-    data: msgspec.Raw = msgspec.Raw()
+    data: msgspec.Raw = _NO_DATA
     data_base64: str | None = None
 
     @property
@@ -164,10 +176,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return None if self.age is None else int(self.age)
 
     def fields(self) -> dict[str, Any]:
-        """``data`` as a dictionary; empty when there is none or when it is not a JSON object."""
+        """``data`` as a dictionary; empty when there is none or when it is not a readable JSON object."""
         if not bytes(self.data):
             return {}
-        value = msgspec.json.decode(self.data)
+        try:
+            value = msgspec.json.decode(self.data)
+        except _UNREADABLE:  # a number beyond all numbers passes as raw JSON
+            return {}
         return value if isinstance(value, dict) else {}
 
 
@@ -194,7 +209,7 @@ def new_event(
         bootid=bootid,
         clock=clock,
         datacontenttype=None if data is None else "application/json",
-        data=msgspec.Raw() if data is None else msgspec.Raw(msgspec.json.encode(data)),
+        data=_NO_DATA if data is None else msgspec.Raw(msgspec.json.encode(data)),
     )
 
 
@@ -241,12 +256,32 @@ def _check_size(payload: bytes) -> None:
         raise ContractError("payload", f"{len(payload)} bytes, more than the limit of {MAX_PAYLOAD_BYTES}")
 
 
-def _number(event: Event, field: str, value: int | str | None) -> None:
+def _count(field: str, value: int | str | None, id: str | None) -> int | None:
+    """A count of at most 63 bits, which may travel as text with leading zeros."""
+    if isinstance(value, str) and len(value) <= 40 and value.isascii() and value.isdigit():
+        value = int(value)
     if value is None or (isinstance(value, int) and 0 <= value < 2**63):
-        return
-    if isinstance(value, str) and value.isascii() and value.isdigit() and int(value) < 2**63:
-        return
-    raise ContractError(field, f"{str(value)[:40]!r} is not a count", event.id)
+        return value
+    raise ContractError(field, f"{str(value)[:40]!r} is not a count", id)
+
+
+def _time_problem(time: datetime) -> str | None:
+    if time.tzinfo is None:
+        return "has no time zone (RFC 3339 needs one)"
+    try:
+        time.astimezone(UTC)
+    except OverflowError:
+        return "lies outside the years 1 to 9999 in UTC"
+    return None
+
+
+def _data_problem(data: bytes) -> str | None:
+    """Raw JSON is only skimmed by the decoder."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    return None
 
 
 def _check(event: Event) -> Event:
@@ -259,12 +294,14 @@ def _check(event: Event) -> Event:
         raise ContractError("source", "must have 1 to 255 characters", event.id)
     if not _TYPE.match(event.type):
         raise ContractError("type", f"{event.type[:40]!r} is not a name like 'panic.pressed'", event.id)
-    if event.time is not None and event.time.tzinfo is None:
-        raise ContractError("time", "has no time zone (RFC 3339 needs one)", event.id)
-    if event.bootid is not None and len(event.bootid) > 64:
+    if event.time is not None and (problem := _time_problem(event.time)):
+        raise ContractError("time", problem, event.id)
+    if event.bootid is not None and (len(event.bootid) > 64 or "\x00" in event.bootid):
         raise ContractError("bootid", "must have at most 64 characters", event.id)
-    _number(event, "sequence", event.sequence)
-    _number(event, "age", event.age)
+    if problem := _data_problem(bytes(event.data)):
+        raise ContractError("data", problem, event.id)
+    _count("sequence", event.sequence, event.id)
+    _count("age", event.age, event.id)
     return event
 
 
@@ -290,7 +327,7 @@ def decode_events(payload: bytes) -> tuple[list[Event], list[ContractError]]:
             return [decode_event(payload)], []
         try:
             return [_check(event) for event in _events_decoder.decode(payload)], []
-        except (msgspec.ValidationError, ContractError):
+        except (*_UNREADABLE, ContractError):
             parts = _raw_list_decoder.decode(payload)
     except ContractError as error:
         return [], [error]
@@ -408,6 +445,8 @@ def resolve(records: Iterable[Record], now: float) -> list[Measurement]:
             r.v if base_value is None or (r.v is None and _has_other_value(r)) else (r.v or 0.0) + base_value
         )
         total = r.s if base_sum is None else (r.s or 0.0) + base_sum
+        if base_value is not None or base_sum is not None:
+            _check_finite(index, value, total)
         count = (value is not None) + (r.vs is not None) + (r.vb is not None) + (r.vd is not None)
         if count > 1:
             raise ContractError(f"[{index}]", "has more than one of v, vs, vb and vd")
@@ -423,11 +462,17 @@ def resolve(records: Iterable[Record], now: float) -> list[Measurement]:
         if not _SENML_NAME.match(full):
             raise ContractError(f"[{index}].n", f"{full[:80]!r} is not a SenML name")
         moment = at + (r.t or 0.0)
+        its_unit = r.u if r.u is not None else unit
+        if its_unit is not None and len(its_unit) > _UNIT_LENGTH:
+            raise ContractError(f"[{index}].u", f"has more than {_UNIT_LENGTH} characters")
+        time = moment if moment >= _RELATIVE_BELOW_S else now + moment
+        if not 0.0 <= time <= _LAST_SECOND:
+            raise ContractError(f"[{index}].t", f"{time!r} is no time of the years 1970 to 9999")
         resolved.append(
             Measurement(
                 name=full,
-                time=moment if moment >= _RELATIVE_BELOW_S else now + moment,
-                unit=r.u if r.u is not None else unit,
+                time=time,
+                unit=its_unit,
                 value=value,
                 text=r.vs,
                 flag=r.vb,
@@ -439,8 +484,32 @@ def resolve(records: Iterable[Record], now: float) -> list[Measurement]:
     return resolved
 
 
+def _check_finite(index: int, value: float | None, total: float | None) -> None:
+    """Each number is finite as it travels; what base values make of it need not be."""
+    if not (math.isfinite(value or 0.0) and math.isfinite(total or 0.0)):
+        raise ContractError(f"[{index}].v", "is beyond all numbers")
+
+
 def _has_other_value(r: Record) -> bool:
     return r.vs is not None or r.vb is not None or r.vd is not None or r.s is not None
+
+
+_labels_decoder = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_TEXTS = ("bu", "u", "vd", "id", "bootid")
+
+
+def _check_labels(payload: bytes, records: Sequence[Record]) -> None:
+    """What is rare enough to be looked for in the bytes first."""
+    if b"\\u0000" in payload:
+        for index, r in enumerate(records):
+            for label in _TEXTS:
+                if "\x00" in (getattr(r, label) or ""):
+                    raise ContractError(f"[{index}].{label}", "holds the character U+0000")
+    if b'_"' in payload:
+        # RFC 8428 section 4.4: who does not understand such a label must not use the pack.
+        for index, raw in enumerate(_labels_decoder.decode(payload)):
+            if unknown := next((label for label in raw if label.endswith("_")), None):
+                raise ContractError(f"[{index}].{unknown[:40]}", "must be understood and is not")
 
 
 def decode_pack(payload: bytes, now: float) -> Pack:
@@ -454,12 +523,13 @@ def decode_pack(payload: bytes, now: float) -> Pack:
         raise ContractError("payload", "the pack holds no record")
     first = records[0]
     try:
+        _check_labels(payload, records)
         measurements = resolve(records, now)
-        age = None if first.age is None else int(first.age)
+        age = _count("[0].age", first.age, first.id)
     except ContractError as error:
         raise ContractError(error.field, error.problem, first.id) from None
-    except ValueError:
-        raise ContractError("[0].age", f"{str(first.age)[:40]!r} is not a count", first.id) from None
+    except _UNREADABLE as error:
+        raise _contract_error(error, payload) from error
     return Pack(measurements=measurements, id=first.id, clock=first.clock, bootid=first.bootid, age_ms=age)
 
 
@@ -470,12 +540,20 @@ def encode_pack(
     clock: Clock | None = None,
     bootid: str | None = None,
 ) -> bytes:
-    """The shortest pack that resolves to the same measurements: shared name, time and unit become bases."""
+    """The shortest pack that resolves to the same measurements: shared name, time and unit become bases.
+
+    Raises :class:`ContractError` for what would not arrive as it is: no measurement at all, a value that is
+    no finite number, times that cannot be written exactly.
+    """
     if not measurements:
         raise ContractError("payload", "the pack holds no record")
+    if any(not math.isfinite(number) for m in measurements for number in (m.value or 0.0, m.total or 0.0)):
+        raise ContractError("v", "is not a finite number, which JSON cannot carry")
     sources = {m.source for m in measurements}
     base_name = f"{sources.pop()}:" if len(sources) == 1 and "" not in sources else ""
-    base_time, base_unit = measurements[0].time, measurements[0].unit
+    base_time = measurements[0].time
+    # A base unit would also be given to those that have none.
+    base_unit = None if any(m.unit is None for m in measurements) else measurements[0].unit
     records = [
         Record(
             bn=base_name or None if index == 0 else None,
@@ -525,6 +603,14 @@ class State(enum.StrEnum):
     OFFLINE = "offline"
 
 
+# What a database keeps as text and bigint; checked as it comes in.
+_Text = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00]*\Z")]
+_Id = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00]{1,128}\Z")]
+_BootId = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00]{0,64}\Z")]
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Birth (``online``) and death (``offline``, the last will) of a gateway; retained.
 
@@ -533,11 +619,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     state: State
-    bootid: str
-    epoch: int
-    version: str = ""
+    bootid: _BootId
+    epoch: _Number
+    version: _Text = ""
     clock: Clock = Clock.UNSYNCED
-    time: datetime | None = None
+    time: _Instant | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -557,9 +643,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Hub to gateway, imperative; answered by a :class:`CommandResult`. Not carried out after ``expires``."""
 
-    id: str
-    name: str
-    expires: datetime
+    id: _Id
+    name: _Text
+    expires: _Instant
     arguments: dict[str, Any] = {}
 
 
@@ -573,15 +659,15 @@ class ResultState(enum.StrEnum):
 class CommandResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of a command; ``id`` is the command's."""
 
-    id: str
+    id: _Id
     state: ResultState
-    detail: str = ""
+    detail: _Text = ""
 
 
 class Twin(msgspec.Struct, frozen=True, kw_only=True):
     """One side of a gateway's twin (``desired`` or ``reported``); the higher version wins."""
 
-    version: int
+    version: _Number
     properties: dict[str, Any] = {}
 
 

@@ -20,10 +20,8 @@ CHANNEL = "alerts"
 """NOTIFY channel; the payload is the id of an alert that changed."""
 
 # One round trip for alerts, timeline and NOTIFY.
-# A code is taken only under its own advisory lock: another transaction's new codes cannot be seen, and the
-# unique index would fail the whole batch. Where another batch holds all the short ones, a number behind Z,
-# which next_alert_code() never uses, serves; so it does for a repeat, which keeps its alert's code. (The
-# term with event_count makes it run for each row.) Arrays behind a "select" hide their length from the
+# A repeat keeps its alert's code; it only gets a number behind Z, which next_alert_code() never uses, in case
+# that alert is closed in this very moment. Arrays behind a "select" hide their length from the
 # planner: it keeps one plan instead of planning anew each time, which is half of the cost of one alert.
 # A repeat is no new version: somebody who presses again must not undo the operator's click.
 _OPEN = """
@@ -32,11 +30,8 @@ with upserted as (
     latitude, longitude, summary, rule, happened_at, time_quality, opened_at, last_event_at, event_count,
     is_drill)
   select f.alert_id,
-    coalesce(
-      (select code from (select next_alert_code() as code from generate_series(1, 8 + 0 * f.event_count)) c
-       where not exists (select from alerts a where a.dedup_key = f.dedup_key and a.closed_at is null)
-         and pg_try_advisory_xact_lock(5202, hashtext(code)) limit 1),
-      'Z' || nextval('alert_numbers') % 100000),
+    case when exists (select from alerts a where a.dedup_key = f.dedup_key and a.closed_at is null)
+      then 'Z' || nextval('alert_numbers') % 100000 else next_alert_code() end,
     f.kind, f.priority, 'received', f.dedup_key, f.device_id, f.gateway, f.place,
     f.sector, f.latitude, f.longitude, f.summary, f.rule, f.happened_at, f.time_quality, $1, f.last_event_at,
     f.event_count, f.is_drill

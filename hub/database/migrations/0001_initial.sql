@@ -205,7 +205,9 @@ create table alert_log (
 );
 create index alert_log_alert on alert_log (alert_id, log_id);
 
--- The next free short code: two characters while they last, then three, four and five.
+-- The next free short code: two characters while they last, then three, four and five. A code is looked at
+-- under its own lock, held to the end of the transaction: codes of a transaction that has not committed yet
+-- cannot be seen. The look is a statement of its own after the lock, so that it sees what the last holder did.
 create function next_alert_code() returns text language plpgsql as $$
 declare
   letters constant text := 'ABCDEFGHJKLMNPRTUVWX';   -- none that is mistaken for another or for a digit
@@ -214,13 +216,16 @@ declare
   candidate text;
 begin
   loop
-    -- a stride that shares no factor with 20 * numbers keeps neighbours in time apart in the alphabet
+    -- a stride that shares no factor with 20 keeps neighbours in time apart in the alphabet
     candidate := substr(letters, ((n * 7) % 20)::integer + 1, 1) || ((n / 20) % numbers + numbers / 9)::text;
-    exit when not exists (select from alerts where code = candidate and closed_at is null)
-          and not exists (select from alerts where code = candidate and closed_at > now() - interval '1 day');
+    if pg_try_advisory_xact_lock(5202, hashtext(candidate)) then
+      if not exists (select from alerts where code = candidate and closed_at is null)
+         and not exists (select from alerts where code = candidate and closed_at > now() - interval '1 day') then
+        return candidate;
+      end if;
+    end if;
     if numbers < 9000 then numbers := numbers * 10; else n := nextval('alert_numbers'); end if;
   end loop;
-  return candidate;
 end $$;
 create index alerts_closed_code on alerts (code, closed_at) where closed_at is not null;
 

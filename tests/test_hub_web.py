@@ -22,6 +22,7 @@ from hub.alerts.finding import Finding
 from hub.alerts.lifecycle import Move, Reason
 from hub.alerts.model import Alert
 from hub.database import Pool
+from hub.notify import service as notify
 from hub.web import passwords, users
 from hub.web.app import create_app
 from hub.web.assets import AssetsMissingError, require_assets
@@ -47,12 +48,30 @@ PEOPLE = {
 class Site:
     """A served console with its parts at hand."""
 
-    url: str
-    app: FastAPI
     pool: Pool
     clock: VirtualClock
-    bus: AlertBus
+    settings: WebSettings
+    url: str = ""
     browsers: list[httpx.AsyncClient] = field(default_factory=list)
+
+    async def start(self, port: int = 0) -> None:
+        self.bus = AlertBus()
+        self.app = create_app(
+            pool=self.pool,
+            clock=self.clock,
+            settings=self.settings,
+            metrics=lambda: b"almenara_up 1\n",
+            bus=self.bus,
+        )
+        ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._serving = asyncio.create_task(serve(self.app, "127.0.0.1", port, ready.set_result))
+        self.url = f"http://127.0.0.1:{await ready}"
+
+    async def stop(self) -> None:
+        """As the hub does: the task is cancelled, and ends when everybody was let go."""
+        self._serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await self._serving
 
     def stranger(self) -> httpx.AsyncClient:
         """Somebody with a browser and no account."""
@@ -104,18 +123,14 @@ async def sign_in(client: httpx.AsyncClient, login: str, password: str = PASSWOR
 
 @asynccontextmanager
 async def served(pool: Pool, settings: WebSettings, clock: VirtualClock) -> AsyncIterator[Site]:
-    bus = AlertBus()
-    app = create_app(pool=pool, clock=clock, settings=settings, metrics=lambda: b"almenara_up 1\n", bus=bus)
-    ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve(app, "127.0.0.1", 0, ready.set_result))
+    site = Site(pool, clock, settings)
+    await site.start()
     try:
-        site = Site(f"http://127.0.0.1:{await ready}", app, pool, clock, bus)
         yield site
         for browser in site.browsers:
             await browser.aclose()
     finally:
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+        await site.stop()
 
 
 @pytest_asyncio.fixture
@@ -128,7 +143,9 @@ async def site(pool: Pool) -> AsyncIterator[Site]:
         yield running
 
 
-async def raise_alert(site: Site, kind: str = "panic", **fields: object) -> Alert:
+async def raise_alert(site: Site, kind: str = "panic", at: datetime | None = None, **fields: object) -> Alert:
+    """An alert through the door that the intake uses, with the texts that it sets off; ``at``: else now."""
+    at = at or site.clock.now()
     values: dict[str, object] = {
         "rule": f"{kind}_rule",
         "kind": kind,
@@ -139,12 +156,13 @@ async def raise_alert(site: Site, kind: str = "panic", **fields: object) -> Aler
         "sector": "Norte",
         "latitude": -34.4,
         "longitude": -72.0,
-        "happened_at": site.clock.now(),
+        "happened_at": at,
     }
     finding = Finding(**(values | fields))  # type: ignore[arg-type]
     async with site.pool.acquire() as connection, connection.transaction():
-        outcome = (await alerts.open_or_join(connection, [finding], site.clock.now()))[0]
-    return await fresh(site, outcome.alert_id)
+        outcomes = await alerts.open_or_join(connection, [finding], at)
+        await notify.enqueue_for(connection, outcomes, at)
+    return await fresh(site, outcomes[0].alert_id)
 
 
 async def fresh(site: Site, alert_id: uuid.UUID) -> Alert:
@@ -496,6 +514,20 @@ async def test_the_device_list_shows_state_battery_refusals_and_what_was_adopted
     assert listed["next_after"] is not None
 
 
+async def test_no_list_tells_where_a_silent_button_lives(site: Site) -> None:
+    await site.pool.execute("insert into gateways (gateway) values ('gw-1')")
+    await site.pool.execute(
+        "insert into devices (source, gateway, kind, name, place, latitude, longitude)"
+        " values ('urn:dev:x:9', 'gw-1', 'duress_button', 'Casa de Ana', 'Canario 77', -34.4, -72.0)"
+    )
+    chief = await site.person("jaime")
+    for path in ("/dispositivos", "/api/v1/devices", "/mapa/dispositivos.json"):
+        text = (await chief.client.get(path)).text
+        assert "Ana" not in text, path
+        assert "Canario" not in text, path
+        assert "-34.4" not in text, path
+
+
 async def test_the_api_lists_works_and_explains_itself(site: Site) -> None:
     alert = await raise_alert(site)
     operator = await site.person("olga")
@@ -728,7 +760,16 @@ def test_recent_reads_are_forgotten_in_time_and_in_number() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0:00"), (42, "0:42"), (3599, "59:59"), (3600, "1 h 00"), (90_000, "1 d 1 h"), (-5, "0:00")],
+    [
+        (0, "0:00"),
+        (42, "0:42"),
+        (599, "9:59"),
+        (600, "10 min"),
+        (3599, "59 min"),
+        (3600, "1 h 00"),
+        (90_000, "1 d 1 h"),
+        (-5, "0:00"),
+    ],
 )
 def test_ages_are_short(seconds: int, text: str) -> None:
     now = VirtualClock().now()

@@ -50,6 +50,11 @@ class Card:
         return self.priority == 1 and self.state == State.RECEIVED
 
 
+def by_urgency(cards: Sequence[Card]) -> list[Card]:
+    """As the room works them: by priority, and first those that nobody has taken."""
+    return sorted(cards, key=lambda card: (card.priority, card.state != State.RECEIVED, card.opened_at))
+
+
 def kind_label(alert: Alert) -> str:
     return texts.RESTRICTED_LABEL if alert.is_restricted else texts.named(texts.KINDS, alert.kind)
 
@@ -97,7 +102,7 @@ _KEYS: dict[Move, str] = {
     Move.COMMENT: "N",
 }
 
-_LABELS: dict[Move, str] = {Move.ASSIGN: "Tomar a cargo", Move.COMMENT: "Escribir novedad"}
+_LABELS: dict[Move, str] = {Move.ASSIGN: "Tomar a cargo", Move.COMMENT: "Novedad"}
 
 _DONE: dict[Move, str] = {
     Move.ACKNOWLEDGE: "Recibo acusado",
@@ -113,6 +118,13 @@ _DONE: dict[Move, str] = {
     Move.COMMENT: "Novedad guardada",
 }
 
+_SUBMITS: dict[Move, str] = {
+    Move.CLOSE: "Cerrar alerta",
+    Move.REFER: "Derivar alerta",
+    Move.MERGE: "Fusionar con esa alerta",
+    Move.COMMENT: "Guardar novedad",
+}
+
 _NOTE_LABELS: dict[Move, str] = {Move.COMMENT: "Novedad"}
 
 
@@ -124,10 +136,13 @@ class MoveButton:
     label: str
     key: str
     done: str
+    submit: str
     asks: str
     note_label: str
     note_required: bool
     is_urgent: bool
+    depends_on_state: bool
+    """Whether a change meanwhile is a reason to look again; news about an alert never is."""
 
 
 _ASKS: dict[Move, str] = {
@@ -150,10 +165,12 @@ def buttons_for(alert: Alert, user: User) -> list[MoveButton]:
             label=_LABELS.get(move, MOVE_LABELS[move]),
             key=_KEYS.get(move, ""),
             done=_DONE[move],
+            submit=_SUBMITS.get(move, MOVE_LABELS[move]),
             asks=_ASKS.get(move, ""),
             note_label=_NOTE_LABELS.get(move, "Nota (opcional)"),
             note_required=NEEDS.get(move) == "note",
             is_urgent=move is Move.ACKNOWLEDGE and alert.priority == 1,
+            depends_on_state=move is not Move.COMMENT,
         )
         for move in moves
         if user.may(MOVE_PERMISSIONS[move]) and not (move is Move.ASSIGN and alert.assigned_to == user.login)
@@ -179,7 +196,7 @@ _TITLES: dict[str, str] = {
     Move.REFER: "Derivó la alerta",
     Move.MERGE: "Fusionó la alerta",
     Move.REOPEN: "Reabrió la alerta",
-    Move.ASSIGN: "Tomó la alerta a cargo",
+    Move.ASSIGN: "Asignó la alerta",
     Move.COMMENT: "Novedad",
 }
 
@@ -198,6 +215,8 @@ def _cause_and_note(entry: LogEntry) -> str:
     cause, separator, note = entry.note.partition(": ")
     if entry.move == Move.MERGE:
         return note
+    if entry.move == Move.ASSIGN:
+        return "" if cause == entry.author else f"A {entry.note}"
     if entry.move == Move.CLOSE and cause in set(Reason):
         return f"{REASON_LABELS[Reason(cause)]}{separator}{note}"
     return entry.note
@@ -206,10 +225,11 @@ def _cause_and_note(entry: LogEntry) -> str:
 def entry_of(entry: LogEntry, *, is_hidden: bool = False) -> TimelineEntry:
     """One line of the log; notes of a restricted alert are read with a reason only."""
     is_person = not entry.author.startswith("hub:")
+    is_own = entry.move == Move.ASSIGN and entry.note.partition(": ")[0] == entry.author
     return TimelineEntry(
         at=entry.at,
         author=entry.author if is_person else "Sistema",
-        title=texts.named(_TITLES, entry.move),
+        title="Tomó la alerta a cargo" if is_own else texts.named(_TITLES, entry.move),
         note="" if is_hidden else _cause_and_note(entry),
         is_person=is_person,
     )

@@ -1,6 +1,6 @@
 """Devices as the console shows them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from hub.devices import service
@@ -13,6 +13,9 @@ LOW_BATTERY = 0.20
 
 STATES: dict[str, str] = {"online": "En línea", "silent": "Sin señal", "never": "Nunca visto"}
 STATE_FILTERS: dict[str, str] = {**STATES, "adopted": "Adoptados"}
+
+RESTRICTED_KINDS = frozenset({"duress_button", "vif_button"})
+"""Where a silent button lives is what its alerts hide, so no list tells it either."""
 
 MAP_PAGE = service.MAX_PAGE
 MAP_DEVICES = 5_000
@@ -43,6 +46,13 @@ class RefusalView:
     count: int
     last_at: datetime
     detail: str
+
+
+def without_secrets(row: DeviceRow) -> DeviceRow:
+    """The row as lists may show it."""
+    if row.kind not in RESTRICTED_KINDS:
+        return row
+    return replace(row, name=f"Botón silencioso {row.device_id}", place="", latitude=None, longitude=None)
 
 
 def view_device(row: DeviceRow) -> DeviceView:
@@ -94,8 +104,7 @@ async def located_devices(console: Console) -> list[dict[str, object]]:
 
 
 def _is_public_place(row: DeviceRow) -> bool:
-    # Where a silent button lives is what a restricted alert hides.
-    return row.latitude is not None and row.longitude is not None and row.kind != "duress_button"
+    return row.latitude is not None and row.longitude is not None and row.kind not in RESTRICTED_KINDS
 
 
 def _on_map(row: DeviceRow) -> dict[str, object]:

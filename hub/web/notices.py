@@ -23,7 +23,7 @@ async def list_notices(pool: Pool, alert_id: uuid.UUID) -> list[Notice]:
     """In the order in which they were queued."""
     rows = await pool.fetch(
         "select recipient, state, coalesce(sent_at, created_at) as at, attempts from notifications"
-        " where alert_id = $1 order by notification_id limit $2",
+        " where alert_id = $1 order by created_at, recipient limit $2",
         alert_id,
         MAX_NOTICES,
     )

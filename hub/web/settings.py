@@ -20,7 +20,7 @@ class WebSettings:
     ``institutions`` are proposed where an alert is referred; people may write another.
     """
 
-    commune: str = "Comuna sin nombre"
+    commune: str = "(sin nombre)"
     session_hours: float = 12.0
     secure_cookie: bool = False
     geojson_path: Path | None = None

@@ -59,7 +59,7 @@ REFUSAL_CAUSES: dict[str, str] = {
 
 NOTIFICATION_STATES: dict[str, str] = {
     "queued": "En cola",
-    "sent": "Aceptado por el operador",
+    "sent": "Enviado",
     "failed": "No se pudo enviar",
 }
 
@@ -104,11 +104,13 @@ class Wall:
 
 
 def age(at: datetime, now: datetime) -> str:
-    """0:42 below an hour, 3 h 05 below a day, then 2 d 4 h. Mirrored by static/js/age.js."""
+    """0:42 below ten minutes, then 25 min, 3 h 05, 2 d 4 h. Mirrored by static/js/time.js."""
     seconds = max(0, int((now - at).total_seconds()))
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
-    if hours == 0:
+    if minutes < 10:
         return f"{minutes}:{seconds % 60:02}"
+    if hours == 0:
+        return f"{minutes} min"
     if days == 0:
         return f"{hours} h {minutes % 60:02}"
     return f"{days} d {hours % 24} h"

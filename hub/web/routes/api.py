@@ -20,6 +20,7 @@ from hub.devices import service as device_service
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.cards import card_of, entry_of
 from hub.web.cases import find_alert, is_hidden, record_reading
+from hub.web.fleet import without_secrets
 from hub.web.history import Search, list_history
 from hub.web.permissions import Permission
 from hub.web.routes.devices import parse_state
@@ -219,7 +220,7 @@ async def list_devices(
         sector=sector or None,
         state=parse_state(state),
     )
-    devices = [DeviceOut.model_validate(row) for row in rows[:limit]]
+    devices = [DeviceOut.model_validate(without_secrets(row)) for row in rows[:limit]]
     return DevicePage(devices=devices, next_after=devices[-1].device_id if len(rows) > limit else None)
 
 

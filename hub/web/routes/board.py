@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from hub.alerts import service
 from hub.web import fleet
 from hub.web.auth import SignedIn, TheConsole, allowed
-from hub.web.cards import Card, card_of
+from hub.web.cards import by_urgency, card_of
 from hub.web.cases import find_alert, load_detail, record_reading
 from hub.web.context import Console
 from hub.web.frame import shown
@@ -31,7 +31,7 @@ _SEES_ALERTS = [Depends(allowed(Permission.SEE_ALERTS))]
 async def _queue(console: Console) -> dict[str, object]:
     counts = await service.counts(console.pool)
     alerts = await service.list_open(console.pool, limit=MAX_CARDS)
-    cards: list[Card] = [card_of(alert) for alert in alerts]
+    cards = by_urgency([card_of(alert) for alert in alerts])
     return {"cards": cards, "total": max(counts.open, len(cards))}
 
 

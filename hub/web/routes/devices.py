@@ -59,7 +59,7 @@ async def devices_page(
         {
             "section": "dispositivos",
             "counts": await service.count_fleet(console.pool, now=now),
-            "devices": [fleet.view_device(row) for row in rows[:PAGE]],
+            "devices": [fleet.view_device(fleet.without_secrets(row)) for row in rows[:PAGE]],
             "refusals": [fleet.view_refusal(row) for row in refusals],
             "states": fleet.STATE_FILTERS.items(),
             "chosen": query,

@@ -3,7 +3,6 @@ import { csrf, fragment, isPhone, parse, replace, RequestError, toast } from "./
 import * as queue from "./queue.js";
 
 const area = () => document.getElementById("detalle");
-const board = () => document.querySelector(".board");
 export const shown = () => area()?.querySelector("[data-detail]")?.dataset.detail ?? null;
 
 let onShown = () => {};
@@ -21,15 +20,16 @@ function draw(html, alertId) {
   area().replaceChildren(...source.body.childNodes);
 }
 
-export async function open(alertId, { push = true } = {}) {
+export async function open(alertId, { push = true, isQuiet = false } = {}) {
   const isOther = shown() !== alertId;
   try {
     draw(await fragment(`/alertas/${alertId}`), alertId);
   } catch (error) {
-    toast(error.message, true);
+    // A refresh that nobody asked for fails silently: the state of the line already says so.
+    if (!isQuiet) toast(error.message, true);
     return;
   }
-  board().classList.add("has-detail");
+  document.body.classList.add("has-detail");
   queue.markCurrent(alertId);
   if (isOther) {
     area().scrollTop = 0;
@@ -43,7 +43,7 @@ export function close({ push = true } = {}) {
   if (!shown()) return;
   const alertId = shown();
   area().innerHTML = emptyHtml;
-  board().classList.remove("has-detail");
+  document.body.classList.remove("has-detail");
   document.querySelector("#cola a[aria-current]")?.removeAttribute("aria-current");
   if (push) history.pushState({}, "", "/");
   document.querySelector(`#cola [data-alert="${alertId}"] a`)?.focus({ preventScroll: true });
@@ -51,7 +51,7 @@ export function close({ push = true } = {}) {
 }
 
 export async function refresh(alertId) {
-  if (shown() && (alertId === null || alertId === shown())) await open(shown(), { push: false });
+  if (shown() && (alertId === null || alertId === shown())) await open(shown(), { push: false, isQuiet: true });
 }
 
 async function send(form, submitter) {

@@ -1,4 +1,5 @@
 // The live line to the hub. It says honestly whether it is up: old data must never look fresh.
+import { fragment, toLogin } from "./page.js";
 import { clock, hubNow, setHubTime } from "./time.js";
 
 const HEARTBEAT_S = 15; // hub/web/routes/live.py
@@ -43,12 +44,14 @@ function connect(onChange) {
   source.addEventListener("todo", () => { alive(); onChange(null); });
   source.addEventListener("fin", () => {
     source.close();
-    location.assign(`/ingresar?siguiente=${encodeURIComponent(location.pathname)}`);
+    toLogin();
   });
   source.addEventListener("error", () => {
     isDown();
-    // The browser retries a broken line by itself, but gives up on an error answer.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => connect(onChange), RETRY_MS);
+    if (source.readyState !== EventSource.CLOSED) return; // the browser retries a broken line by itself
+    // It gives up on an error answer. Where that was the end of the session, this request leads to the login.
+    fragment("/tira").catch(() => {});
+    setTimeout(() => connect(onChange), RETRY_MS);
   });
 }
 

@@ -9,6 +9,9 @@ const alerts = new Map();
 let devices = null;
 let onPick = () => {};
 let selected = null;
+let isFitted = false;
+
+const isVisible = () => map.getSize().x > 0 && map.getSize().y > 0;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -17,38 +20,63 @@ const KINDS = {
   boundary: "commune", commune: "commune", comuna: "commune", limite: "commune", limit: "commune",
   sector: "sector", area: "sector", district: "sector", barrio: "sector", town: "sector", urban: "sector", village: "sector",
   park: "green", plaza: "green", green: "green", forest: "green", parque: "green",
-  river: "river", rio: "river", canal: "river", stream: "river", estero: "river",
+  river: "river", rio: "river", estero: "river", stream: "stream", canal: "stream", quebrada: "stream",
+  sea: "sea", mar: "sea", ocean: "sea",
   water: "water", lake: "water", laguna: "water", lago: "water",
   road: "road", route: "road", ruta: "road", highway: "road", camino: "road",
   street: "street", calle: "street", track: "street", path: "street",
+  place: "point", lugar: "point",
 };
 const BY_GEOMETRY = { Polygon: "sector", MultiPolygon: "sector", LineString: "road", MultiLineString: "road", Point: "point", MultiPoint: "point" };
-const ORDER = ["commune", "green", "sector", "water", "river", "street", "road", "point"];
+const ORDER = ["sea", "commune", "green", "sector", "water", "stream", "river", "street", "road", "point"];
 
-const kindOf = (feature) => KINDS[feature.properties?.kind] ?? BY_GEOMETRY[feature.geometry?.type] ?? "point";
+const SEA = /^(océano|mar)\b/i;
+
+function kindOf(feature) {
+  const kind = KINDS[feature.properties?.kind] ?? BY_GEOMETRY[feature.geometry?.type] ?? "point";
+  // Many sources call the sea plain water; drawn as a lake it would outshine the land.
+  return kind === "water" && SEA.test(feature.properties?.name ?? "") ? "sea" : kind;
+}
+
+// Roads get wider as one comes closer, as on paper.
+const line = (name, weight) => ({
+  color: colour(name),
+  weight: weight * Math.max(1, 1 + (map.getZoom() - 12.5) * 0.7),
+  lineCap: "round",
+  fill: false,
+});
 
 const STYLES = {
   commune: () => ({ color: colour("map-edge"), weight: 2, fillColor: colour("map-land"), fillOpacity: 1 }),
   sector: () => ({ color: colour("map-edge"), weight: 1, dashArray: "4 5", fillColor: colour("map-label"), fillOpacity: 0.04 }),
   green: () => ({ stroke: false, fillColor: colour("map-green"), fillOpacity: 1 }),
+  sea: () => ({ stroke: false, fillColor: colour("map-sea"), fillOpacity: 1 }),
   water: () => ({ stroke: false, fillColor: colour("map-water"), fillOpacity: 1 }),
-  river: () => ({ color: colour("map-water"), weight: 6, lineCap: "round", fill: false }),
-  road: () => ({ color: colour("map-road"), weight: 4, lineCap: "round", fill: false }),
-  street: () => ({ color: colour("map-street"), weight: 2, lineCap: "round", fill: false }),
+  river: () => line("map-water", 5),
+  stream: () => line("map-water", 2.5),
+  road: () => line("map-road", 3),
+  street: () => line("map-street", 1.2),
 };
 
-const isMinor = (kind) => kind === "road" || kind === "street" || kind === "point";
+// Told apart from afar: sectors and the main water. The rest is named when one looks closely.
+const MAJOR = new Set(["sector", "river"]);
 
 function label(feature, layer) {
   const name = feature.properties?.name;
   const kind = kindOf(feature);
-  if (!name || kind === "commune") return;
+  if (!name || kind === "commune" || kind === "sea") return;
   const classes = ["place-name"];
-  if (kind === "river" || kind === "water") classes.push("is-water");
-  if (isMinor(kind)) classes.push("is-minor");
+  if (kind === "river" || kind === "stream" || kind === "water") classes.push("is-water");
+  if (kind === "sector" || kind === "green") classes.push(`is-${kind}`);
+  if (!MAJOR.has(kind)) classes.push("is-minor");
   const text = document.createElement("span");
   text.textContent = name;
-  layer.bindTooltip(text, { permanent: true, direction: "center", className: classes.join(" "), interactive: false });
+  const lies = kind === "sector" ? { direction: "bottom", offset: [0, 4] } : { direction: "center" };
+  const tooltip = L.tooltip({ permanent: true, ...lies, className: classes.join(" "), interactive: false, pane: "names" });
+  tooltip.setContent(text);
+  // A sector's name hangs from its upper edge, so that what happens inside stays clear.
+  if (kind === "sector") tooltip.setLatLng([layer.getBounds().getNorth(), layer.getBounds().getCenter().lng]).addTo(map);
+  else layer.bindTooltip(tooltip);
 }
 
 async function drawSurface() {
@@ -57,12 +85,24 @@ async function drawSurface() {
   surface = L.geoJSON(collection, {
     interactive: false,
     style: (feature) => STYLES[kindOf(feature)]?.() ?? {},
-    pointToLayer: (_feature, at) => L.circleMarker(at, { radius: 0, stroke: false, interactive: false }),
+    pointToLayer: (_feature, at) => L.marker(at, { icon: L.divIcon({ className: "", iconSize: [0, 0] }), interactive: false, keyboard: false }),
     onEachFeature: label,
   }).addTo(map);
-  const bounds = surface.getBounds();
-  if (bounds.isValid()) map.fitBounds(bounds, { padding: [18, 18] });
+  fit();
 }
+
+// Once, as soon as the map has a size: on a phone it starts hidden.
+function fit() {
+  if (isFitted || !surface || !isVisible()) return;
+  // The commune itself where the file holds it: the sea around it would only make it smaller.
+  const commune = surface.getLayers().filter((layer) => kindOf(layer.feature) === "commune");
+  const bounds = (commune.length ? L.featureGroup(commune) : surface).getBounds();
+  if (!bounds.isValid()) return;
+  isFitted = true;
+  map.fitBounds(bounds, { padding: [18, 18] });
+}
+
+const restyle = () => surface?.setStyle((feature) => STYLES[kindOf(feature)]?.() ?? {});
 
 function deviceStyle(state) {
   return state === "online"
@@ -140,10 +180,13 @@ export function select(alertId) {
   selected = alertId;
   redraw();
   const at = alerts.get(alertId)?.marker.getLatLng();
-  if (at && !map.getBounds().pad(-0.1).contains(at)) map.panTo(at);
+  if (at && isVisible() && !map.getBounds().pad(-0.1).contains(at)) map.panTo(at);
 }
 
-export const resized = () => map?.invalidateSize();
+export function resized() {
+  map?.invalidateSize();
+  if (map) fit();
+}
 
 export async function start(pick) {
   onPick = pick;
@@ -158,9 +201,16 @@ export async function start(pick) {
     zoomControl: false,
   });
   L.control.zoom({ position: "topright", zoomInTitle: "Acercar", zoomOutTitle: "Alejar" }).addTo(map);
-  const near = () => { box.dataset.zoom = map.getZoom() >= 14.5 ? "near" : "far"; };
+  map.createPane("names").style.zIndex = 450; // above the land, below everything that matters
+  const near = () => {
+    box.dataset.zoom = map.getZoom() >= 13.5 ? "near" : "far";
+    restyle();
+  };
   map.on("zoomend", near);
-  addEventListener("tema", () => { surface?.setStyle((f) => STYLES[kindOf(f)]?.() ?? {}); refreshDevices().catch(() => {}); });
+  addEventListener("tema", () => {
+    restyle();
+    refreshDevices().catch(() => {});
+  });
   await drawSurface().catch(() => {});
   near();
   redraw();

@@ -25,6 +25,10 @@ export class RequestError extends Error {
   }
 }
 
+export function toLogin() {
+  location.assign(`/ingresar?siguiente=${encodeURIComponent(location.pathname + location.search)}`);
+}
+
 // Fetch an HTML fragment; throws a RequestError whose message is Spanish.
 export async function fragment(path, options = {}) {
   let response;
@@ -34,10 +38,11 @@ export async function fragment(path, options = {}) {
       headers: { "X-Requested-With": "fetch", Accept: "application/problem+json", ...options.headers },
     });
   } catch {
-    throw new RequestError(0, "Sin conexión con el servidor. No se guardó nada.");
+    const isChange = options.method === "POST";
+    throw new RequestError(0, isChange ? "Sin conexión: no se sabe si se guardó. Revise la bitácora." : "Sin conexión con el servidor.");
   }
   if (response.ok) return response.text();
-  if (response.status === 401) location.assign(`/ingresar?siguiente=${encodeURIComponent(location.pathname)}`);
+  if (response.status === 401) toLogin();
   const problem = await response.json().catch(() => ({}));
   throw new RequestError(response.status, problem.detail ?? "El servidor falló.");
 }

@@ -6,6 +6,8 @@ const list = () => document.getElementById("cola");
 export const cards = () => [...document.querySelectorAll("#cola .card:not([hidden])")];
 const search = document.getElementById("buscar");
 
+const PAUSE_MS = 250;
+
 let onRedraw = () => {};
 let running = null;
 let isWaiting = false;
@@ -64,6 +66,8 @@ export async function refresh() {
   await running;
   if (isWaiting) {
     isWaiting = false;
+    // A storm of changes is drawn a few times a second, not as often as it blows.
+    await new Promise((done) => setTimeout(done, PAUSE_MS));
     return refresh();
   }
 }

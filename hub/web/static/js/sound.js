@@ -60,7 +60,7 @@ export function start() {
     if (isWanted) context.resume().then(() => { show(); chime(); });
   });
   // Browsers allow sound only after a gesture: the first one anywhere on the page counts.
-  const first = () => { if (isWanted) wake(); };
+  const first = (event) => { if (isWanted && event.target !== button()) wake(); };
   addEventListener("pointerdown", first, { once: true });
   addEventListener("keydown", first, { once: true });
   show();

@@ -16,7 +16,8 @@ export function age(sinceMs) {
   const minutes = Math.floor(seconds / 60);
   const hours = Math.floor(minutes / 60);
   const days = Math.floor(hours / 24);
-  if (hours === 0) return `${minutes}:${two(seconds % 60)}`;
+  if (minutes < 10) return `${minutes}:${two(seconds % 60)}`;
+  if (hours === 0) return `${minutes} min`;
   if (days === 0) return `${hours} h ${two(minutes % 60)}`;
   return `${days} d ${hours % 24} h`;
 }

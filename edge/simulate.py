@@ -10,182 +10,22 @@ import asyncio
 import csv
 import io
 import json
+import logging
 import random
 import sys
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from edge import contract
 from edge.clock import Clock
 from edge.contract import Measurement
 from edge.drivers import Driver, Lane, Outlet
+from edge.outbox import OutboxError
+from edge.scenario import Play, Scenario, ScenarioError, gateways, load, plays, sorted_steps
 
-
-class ScenarioError(Exception):
-    """A scenario cannot be played; the message names the part that is wrong."""
-
-
-# ---------------------------------------------------------------------------------------- scenario
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Quantity(Part):
-    """What a reading looks like when nothing happens: ``value`` ± ``noise``, in a SenML ``unit``."""
-
-    value: float
-    noise: float = 0.0
-    unit: str
-
-
-class SimulatedDevice(Part):
-    """A device as the registry knows it, and what it reports each ``heartbeat_s``."""
-
-    device: str
-    gateway: str
-    kind: str
-    name: str
-    place: str
-    sector: str
-    latitude: float = Field(ge=-90, le=90)
-    longitude: float = Field(ge=-180, le=180)
-    watch_group: str = ""
-    silent_after_s: int = Field(default=60, gt=0)
-    heartbeat_s: float = Field(default=5.0, gt=0)
-
-    @property
-    def source(self) -> str:
-        return contract.device_urn(self.device)
-
-
-class Step(Part):
-    """One thing that happens ``at_s`` seconds after the start: an event, a reading that changes, or silence.
-
-    ``reading`` moves to ``value`` at once, or evenly until ``until_s``; ``silent_for_s`` stops everything
-    that the device says.
-    """
-
-    at_s: float = Field(ge=0)
-    device: str
-    event: str | None = None
-    lane: Literal["alarm", "event"] = "event"
-    data: dict[str, Any] = {}
-    reading: str | None = None
-    value: float | None = None
-    until_s: float | None = None
-    silent_for_s: float | None = None
-
-    @model_validator(mode="after")
-    def _one_thing(self) -> "Step":
-        given = [self.event is not None, self.reading is not None, self.silent_for_s is not None]
-        if sum(given) != 1 or (self.reading is None) != (self.value is None):
-            raise ValueError("a step is one of: event; reading with value; silent_for_s")
-        return self
-
-
-class Scenario(Part):
-    """A whole commune. ``repeat_s``: the story starts again after so long."""
-
-    name: str
-    seed: int
-    repeat_s: float = Field(gt=0)
-    kinds: dict[str, dict[str, Quantity]]
-    devices: tuple[SimulatedDevice, ...]
-    story: tuple[Step, ...]
-
-    @model_validator(mode="after")
-    def _known(self) -> "Scenario":
-        names = [d.device for d in self.devices]
-        if twice := {n for n in names if names.count(n) > 1}:
-            raise ValueError(f"devices named twice: {', '.join(sorted(twice))}")
-        for d in self.devices:
-            if d.kind not in self.kinds:
-                raise ValueError(f"device {d.device}: no [kinds.{d.kind}]")
-        kind_of = {d.device: d.kind for d in self.devices}
-        for step in self.story:
-            if step.device not in kind_of:
-                raise ValueError(f"story at {step.at_s} s: no device {step.device}")
-            if step.reading is not None and step.reading not in self.kinds[kind_of[step.device]]:
-                raise ValueError(f"story at {step.at_s} s: {step.device} has no reading {step.reading}")
-            if step.at_s >= self.repeat_s:
-                raise ValueError(f"story at {step.at_s} s: beyond repeat_s")
-        return self
-
-
-def load(path: Path) -> Scenario:
-    """Read a scenario; raises :class:`ScenarioError`."""
-    try:
-        return Scenario.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ScenarioError(f"the scenario {path} cannot be read: {error}") from error
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ScenarioError(f"the scenario {path} is wrong: {problems}") from error
-
-
-# ------------------------------------------------------------------------------------ what happens
-
-
-@dataclass(frozen=True)
-class Play:
-    """What one device does at any second of the story. Pure, but for the random generator that comes in."""
-
-    device: SimulatedDevice
-    quantities: Mapping[str, Quantity]
-    steps: Sequence[Step]
-
-    def is_silent(self, at_s: float) -> bool:
-        return any(
-            s.silent_for_s is not None and s.at_s <= at_s < s.at_s + s.silent_for_s for s in self.steps
-        )
-
-    def readings(self, at_s: float, noise: random.Random) -> dict[str, float]:
-        """Quantity → value at that second, rounded to a thousandth."""
-        return {
-            name: round(self._level(name, quantity, at_s) + noise.gauss(0, quantity.noise), 3)
-            for name, quantity in self.quantities.items()
-        }
-
-    def _level(self, name: str, quantity: Quantity, at_s: float) -> float:
-        level = quantity.value
-        for step in self.steps:
-            if step.reading != name or step.value is None or at_s < step.at_s:
-                continue
-            if step.until_s is None or at_s >= step.until_s:
-                level = step.value
-            else:
-                level += (step.value - level) * (at_s - step.at_s) / (step.until_s - step.at_s)
-        return level
-
-
-def plays(scenario: Scenario, gateway: str) -> list[Play]:
-    """The parts of one gateway; raises :class:`ScenarioError` when it has none."""
-    mine = [
-        Play(d, scenario.kinds[d.kind], sorted_steps(s for s in scenario.story if s.device == d.device))
-        for d in scenario.devices
-        if d.gateway == gateway
-    ]
-    if not mine:
-        known = ", ".join(gateways(scenario))
-        raise ScenarioError(f"gateway {gateway!r} has no device in {scenario.name}; known are {known}")
-    return mine
-
-
-def sorted_steps(steps: Iterator[Step]) -> list[Step]:
-    return sorted(steps, key=lambda s: s.at_s)
-
-
-def gateways(scenario: Scenario) -> list[str]:
-    """Names in the order in which they first appear."""
-    return list(dict.fromkeys(d.gateway for d in scenario.devices))
-
+log = logging.getLogger(__name__)
 
 # ------------------------------------------------------------------------------------------ driver
 
@@ -244,7 +84,7 @@ class Simulator:
             second = at_s % self._scenario.repeat_s
             readings = play.readings(second, noise)
             if not play.is_silent(second):
-                await outlet.measure(self._measurements(play, readings))
+                await _try(outlet.measure(self._measurements(play, readings)))
             at_s += play.device.heartbeat_s
 
     def _measurements(self, play: Play, readings: Mapping[str, float]) -> list[Measurement]:
@@ -263,9 +103,18 @@ class Simulator:
             for step in events:
                 if not await self._sleep_until(round_s + step.at_s):
                     return
-                lane = Lane.ALARM if step.lane == "alarm" else Lane.EVENT
-                await outlet.event(play.device.source, step.event or "", step.data, lane)
+                if not play.is_silent(step.at_s):
+                    lane = Lane.ALARM if step.lane == "alarm" else Lane.EVENT
+                    await _try(outlet.event(play.device.source, step.event or "", step.data, lane))
             round_s += self._scenario.repeat_s
+
+
+async def _try(saying: Awaitable[str]) -> None:
+    """A full disk must not start the story anew; the outlet has made its noise."""
+    try:
+        await saying
+    except OutboxError as error:
+        log.warning("the simulation could not store something (%s)", error)
 
 
 # ----------------------------------------------------------------------------------------- command
@@ -296,14 +145,23 @@ def devices_csv(scenario: Scenario) -> str:
 
 def summary(scenario: Scenario) -> str:
     """What the story tells, as JSON lines in the order of time."""
-    steps = sorted_steps(iter(scenario.story))
+    steps = sorted_steps(scenario.story)
     return "\n".join(json.dumps(s.model_dump(exclude_defaults=True), ensure_ascii=False) for s in steps)
 
 
-ANSWERS: dict[str, Callable[[Scenario], str]] = {
-    "devices": devices_csv,
-    "gateways": lambda scenario: "\n".join(gateways(scenario)) + "\n",
-    "story": lambda scenario: summary(scenario) + "\n",
+def geojson(path: Path) -> str:
+    """The map beside a scenario file; raises :class:`ScenarioError`."""
+    try:
+        return path.with_suffix(".geojson").read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"the scenario {path} has no map beside it: {error}") from error
+
+
+ANSWERS: dict[str, Callable[[Path], str]] = {
+    "devices": lambda path: devices_csv(load(path)),
+    "gateways": lambda path: "\n".join(gateways(load(path))) + "\n",
+    "story": lambda path: summary(load(path)) + "\n",
+    "geojson": geojson,
 }
 
 
@@ -312,12 +170,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="edge.simulate", description="Muestra lo que contiene un escenario."
     )
     parser.add_argument(
-        "what", choices=sorted(ANSWERS), help="lista CSV de dispositivos, gateways o historia"
+        "what", choices=sorted(ANSWERS), help="lista CSV de dispositivos, gateways, historia o mapa"
     )
     parser.add_argument("scenario", type=Path, help="archivo TOML del escenario")
     arguments = parser.parse_args(argv)
     try:
-        sys.stdout.write(ANSWERS[arguments.what](load(arguments.scenario)))
+        sys.stdout.write(ANSWERS[arguments.what](arguments.scenario))
     except ScenarioError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -686,11 +686,12 @@ def test_the_agents_settings_know_these_drivers(tmp_path: Path) -> None:
     path.write_text(
         'gateway = "gw-1"\n'
         '[[drivers]]\ndriver = "panic_button"\ndevice = "boton-1"\npin = 17\n'
+        '[[drivers]]\ndriver = "i2c_thermometer"\ndevice = "termo-1"\n'
         '[[drivers]]\ndriver = "csv_replay"\ndevice = "rio-1"\nfile = "river-flood.csv"\n'
         'name = "level"\nunit = "m"\nspeed = 300\nloop = true\n',
         "utf-8",
     )
-    assert len(load(path).drivers) == 2
+    assert len(load(path).drivers) == 3
 
 
 def test_a_wrong_setting_of_a_button_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,17 @@
+"""What is measured: one module each, with ``measure(setting) -> Section``."""
+
+from collections.abc import Awaitable, Callable
+
+from bench.figures import Section
+from bench.measures import edge, growth, memory, packs, press, throughput
+from bench.setting import Setting
+
+MEASURES: dict[str, Callable[[Setting], Awaitable[Section]]] = {
+    "throughput": throughput.measure,
+    "packs": packs.measure,
+    "press": press.measure,
+    "memory": memory.measure,
+    "edge": edge.measure,
+    "growth": growth.measure,
+}
+"""In the order of the report."""

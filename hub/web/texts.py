@@ -38,6 +38,8 @@ DEVICE_KINDS: dict[str, str] = {
     "smoke_detector": "Detector de humo",
     "rural_sensor": "Sensor rural",
     "tank_level": "Nivel de estanque",
+    "water_tank": "Estanque de agua",
+    "cattle": "Collar de ganado",
     "pump": "Bomba",
     "siren": "Sirena",
     "gateway": "Equipo",
@@ -46,15 +48,13 @@ DEVICE_KINDS: dict[str, str] = {
 
 REFUSAL_CAUSES: dict[str, str] = {
     "unknown_gateway": "Equipo desconocido",
-    "foreign_device": "Dispositivo de otro equipo",
     "unknown_device": "Dispositivo no registrado",
+    "foreign_device": "Dispositivo de otro equipo",
     "malformed": "Mensaje mal formado",
-    "not_json": "No es JSON",
     "too_large": "Mensaje demasiado grande",
-    "unknown_topic": "Tema desconocido",
-    "clash": "Mismo identificador, otro contenido",
-    "duplicate_clash": "Mismo identificador, otro contenido",
-    "future": "Hora en el futuro",
+    "bad_topic": "Tema desconocido",
+    "id_clash": "Mismo identificador, otro contenido",
+    "unstorable": "No se pudo guardar",
 }
 
 NOTIFICATION_STATES: dict[str, str] = {

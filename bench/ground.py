@@ -32,6 +32,7 @@ HOST = "127.0.0.1"
 TREE = Path(__file__).parent.parent
 _MOSQUITTO = "/usr/sbin/mosquitto"
 _READY_S = 60.0
+_CONNECTED = "almenara_broker_connected{"
 
 # What the bare subscribers write into: a heap, and a table with the key and the indexes of the hub's events.
 _BARE_TABLES = """
@@ -269,5 +270,5 @@ def _answers(port: int) -> bool:
 def _is_connected(url: str) -> bool:
     with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:  # noqa: S310 - our own hub
         lines = answer.read().decode().splitlines()
-    lanes = [line for line in lines if line.startswith("almenara_broker_connected{")]
-    return bool(lanes) and all(line.endswith(" 1.0") for line in lanes)
+    up = {line.split('"')[1] for line in lines if line.startswith(_CONNECTED) and line.endswith(" 1.0")}
+    return up >= {"alarm", "event", "telemetry"}

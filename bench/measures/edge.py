@@ -63,7 +63,7 @@ async def measure(setting: Setting) -> Section:
         lost=sum(sample.lost for sample in found.values()),
         notes=[
             "Every event is on the disk (fsync) before it is sent, and deleted after its receipt.",
-            "Written: what the agent made the kernel write (write_bytes); the file system's journal adds to it.",
+            "Written: what the agent made the kernel write (write_bytes), without the file system's journal.",
             "CPU includes the agent's idle work for as long as it took.",
         ],
     )

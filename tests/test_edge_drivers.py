@@ -16,18 +16,24 @@ from typing import Any
 import pytest
 from fakes import VirtualClock, eventually, settle
 from gpiozero.pins.mock import MockFactory
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+import edge.drivers
 from edge import contract
+from edge.clock import SystemClock
 from edge.contract import Measurement
 from edge.drivers import Driver, Feedback, Lane, csv_replay, i2c_thermometer, panic_button
 from edge.drivers.debounce import MOVES, Cue, PressMachine, Said, State, Timing
 from edge.drivers.panic_button import PanicButton
-from edge.outbox import OutboxFullError
+from edge.outbox import Outbox, OutboxFullError, outbox_path, read_stats
+from edge.outlet import AgentOutlet
 from edge.recordings import make
 from edge.settings import SettingsError, load
+
+# A loaded machine is slow; that says nothing about the code.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class EdgeClock:
@@ -100,7 +106,7 @@ def outlet() -> Outlet:
 
 
 @contextlib.asynccontextmanager
-async def running(driver: Driver, outlet: Outlet) -> AsyncIterator[asyncio.Task[None]]:
+async def running(driver: Driver, outlet: edge.drivers.Outlet) -> AsyncIterator[asyncio.Task[None]]:
     """The driver's task, cancelled at the end; what went wrong in it comes out."""
     task = asyncio.create_task(driver.run(outlet))
     try:
@@ -207,6 +213,7 @@ def test_every_move_that_the_contact_or_time_can_ask_for_is_in_the_table() -> No
         assert ((state, Cue.DOWN) in MOVES) == (state not in down)
 
 
+@patient
 @given(
     st.lists(st.tuples(st.integers(0, 3000), st.booleans()), max_size=40),
     st.sampled_from([Timing(), OUTDOOR, Timing(hold_ms=0), Timing(hold_ms=0, long_ms=500, window_ms=900)]),
@@ -439,6 +446,27 @@ async def test_a_pin_that_does_not_exist_is_named(clock: EdgeClock, board: Board
 def test_settings_that_contradict_themselves_are_refused(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         panic_button.Settings(**{"device": "boton-1", "pin": 17} | settings)
+
+
+async def test_with_the_real_outbox_the_light_waits_for_the_disk(board: Board, tmp_path: Path) -> None:
+    """No stand-in but the pins: the agent's own outlet, its outbox on disk and the machine's clock."""
+    clock = SystemClock()
+    outbox = await Outbox.open(outbox_path(tmp_path), 4_000_000)
+    outlet = AgentOutlet(outbox, clock, contract.device_urn("gw-1"))
+    settings = panic_button.Settings(device="boton-1", pin=17, led_pin=27, hold_s=0.05, bounce_ms=5)
+    try:
+        async with running(PanicButton(settings, clock, board.factory), outlet):
+            board.press()
+            await eventually(lambda: board.light)
+            assert read_stats(outbox_path(tmp_path)).accepted["alarm"] == 1
+            board.release()
+            (row,) = await outbox.next(Lane.ALARM, 10)
+            event = contract.decode_event(row.entry.payload)
+            assert (event.type, event.source) == ("panic.pressed", contract.device_urn("boton-1"))
+            outlet.tell([event.id], Feedback.RECEIVED)
+            assert board.light
+    finally:
+        await outbox.close()
 
 
 # ---------------------------------------------------------------------------------- thermometer

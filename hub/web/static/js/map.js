@@ -120,7 +120,6 @@ export async function refreshDevices() {
     L.circleMarker([device.latitude, device.longitude], deviceStyle(device.state)).bindTooltip(text).addTo(devices);
   }
   devices.addTo(map);
-  for (const { marker } of alerts.values()) marker.setZIndexOffset(marker.options.zIndexOffset);
 }
 
 function icon(card, index) {
@@ -144,8 +143,10 @@ function icon(card, index) {
 function place(card, index) {
   const at = [Number(card.lat), Number(card.lon)];
   const known = alerts.get(card.alert);
-  const marker = known?.marker ?? L.marker(at, { zIndexOffset: (5 - Number(card.priority)) * 1000, keyboard: false });
+  const marker = known?.marker ?? L.marker(at, { keyboard: false });
   marker.setLatLng(at);
+  // The chosen one on top, then the most urgent.
+  marker.setZIndexOffset((card.alert === selected ? 9 : 5 - Number(card.priority)) * 1000);
   marker.setIcon(icon(card, index));
   if (!known) {
     marker.on("click", () => onPick(card.alert));

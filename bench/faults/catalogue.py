@@ -63,13 +63,11 @@ async def _mosquitto(world: World) -> None:
 
 
 async def _embedded_keeps(world: World) -> None:
-    world.strike()
-    world.kill_embedded_broker(forgets=False)
+    await world.kill_embedded_broker(forgets=False)
 
 
 async def _embedded_forgets(world: World) -> None:
-    world.strike()
-    world.kill_embedded_broker(forgets=True)
+    await world.kill_embedded_broker(forgets=True)
 
 
 async def _database(world: World) -> None:

@@ -146,9 +146,7 @@ class Mosquitto(Program):
     def is_ready(self) -> bool:
         if self.pid is None:
             raise ProgramError(f"mosquitto ended: {files.tail(self.log)}")
-        with socket.socket() as probe:
-            probe.settimeout(1.0)
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        return is_listening(self.port)
 
 
 class Edge(Program):
@@ -216,6 +214,12 @@ class Edge(Program):
     @property
     def _clock_file(self) -> Path:
         return self.folder / "clock"
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def boottime_ms() -> int:

@@ -5,8 +5,7 @@ import os
 import random
 import shutil
 import signal
-import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from bench.faults.database import Cluster, Database
 from bench.faults.evidence import read_evidence
 from bench.faults.judge import Allowance, Blow, Evidence
 from bench.faults.ledger import count_lines
-from bench.faults.programs import POLL_S, START_LIMIT_S, Edge, Hub, Mosquitto, boottime_ms
+from bench.faults.programs import POLL_S, START_LIMIT_S, Edge, Hub, Mosquitto, boottime_ms, is_listening
 from bench.faults.proxy import Proxy
 from edge.outbox import OutboxError, read_stats
 from hub.devices import importing
@@ -47,7 +46,7 @@ class Plan:
     edge_proxies: bool = False
     hub_proxy: bool = False
     buttons: int = 20
-    window: int = 4000
+    window: int = 500
     hasten_leases: bool = False
     drain_limit_s: float = 120.0
 
@@ -239,14 +238,25 @@ class World:
         self.hub.look_at_repeats()
         await self.hub.kill()
 
-    def kill_embedded_broker(self, *, forgets: bool) -> None:
+    async def kill_embedded_broker(self, *, forgets: bool) -> None:
         """The hub starts it again; ``forgets``: its store is gone before that."""
         server = self.hub.folder / "broker" / "server"
-        os.kill(int((server / "nats.pid").read_text()), signal.SIGKILL)
+        await self.until(lambda: self._embedded_pid() is not None, "the embedded broker")
+        self.strike()
+        os.kill(self._embedded_pid() or 0, signal.SIGKILL)
         if forgets:
             gone = server / f"store.gone-{boottime_ms()}"
             (server / "store").rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
+
+    def _embedded_pid(self) -> int | None:
+        """While it listens; its pid file outlives it."""
+        try:
+            pid = int((self.hub.folder / "broker" / "server" / "nats.pid").read_text())
+            name = Path(f"/proc/{pid}/comm").read_text()
+        except (OSError, ValueError):
+            return None
+        return pid if name.startswith("nats-server") and is_listening(self.broker_port) else None
 
     # --------------------------------------------------------------------------------------- drain
 
@@ -317,10 +327,3 @@ class World:
         while True:
             await asyncio.sleep(0.5)
             await asyncio.to_thread(self.hub.look_at_repeats)
-
-
-def names(edges: Collection[Edge]) -> tuple[str, ...]:
-    return tuple(edge.gateway for edge in edges)
-
-
-PYTHON = sys.executable

@@ -421,7 +421,11 @@ def _on_sent(hub: Hub) -> Callable[[notify.Notification, datetime], None]:
 
 
 def _notify_settings(settings: HubSettings) -> notify.NotifySettings:
-    return notify.NotifySettings(duty_phone=settings.duty_phone, emergency_number=settings.emergency_number)
+    return notify.NotifySettings(
+        duty_phone=settings.duty_phone,
+        emergency_number=settings.emergency_number,
+        emergency_numbers=settings.emergency_numbers_by_kind,
+    )
 
 
 def _web_settings(settings: HubSettings) -> WebSettings:
@@ -429,7 +433,9 @@ def _web_settings(settings: HubSettings) -> WebSettings:
         commune=settings.commune,
         secure_cookie=settings.https_cookies,
         geojson_path=settings.geojson,
-        emergency_numbers=(EmergencyNumber("Emergencia", settings.emergency_number),),
+        emergency_numbers=tuple(
+            EmergencyNumber(n, number) for n, number in settings.emergency_numbers.items()
+        ),
         adopt_unknown_gateways=settings.adopt_unknown_gateways,
         metrics_token=settings.metrics_token.get_secret_value(),
     )

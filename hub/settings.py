@@ -59,6 +59,13 @@ class HubSettings(BaseSettings):
         "", description="teléfono de turno que recibe los avisos; vacío: solo queda registrado"
     )
     emergency_number: str = Field("133", description="número de emergencia que se escribe en los avisos")
+    emergency_numbers: dict[str, str] = Field(
+        {"Carabineros": "133", "Bomberos": "132", "SAMU": "131", "Fono Familia": "149", "Mujer": "1455"},
+        description="números que la consola muestra a la central",
+    )
+    emergency_numbers_by_kind: dict[str, str] = Field(
+        {"smoke": "132"}, description="número que se escribe en los avisos de una clase de alerta"
+    )
     sms_file: Path | None = Field(None, description="archivo del transporte «file»; vacío: DATA/sms.jsonl")
     telemetry_days: int = Field(400, ge=1, description="días que se conserva la telemetría")
     event_days: int = Field(3650, ge=30, description="días que se conservan los eventos")

@@ -18,6 +18,7 @@ from hub.alerts.finding import Finding
 from hub.database import Connection, Pool
 from hub.devices.registry import Registry
 from hub.intake.clock_offsets import ClockOffsets
+from hub.intake.partitions import drop_old_event_partitions, ensure_event_partitions
 from hub.intake.pipeline import Handler, Intake, event_lane, telemetry_lane
 from hub.intake.presence import Presence
 from hub.metrics import Metrics
@@ -438,3 +439,21 @@ async def test_day_partitions_take_over_what_waited_in_the_default(lanes: Lanes,
     dropped = await drop_old_partitions(pool, today + timedelta(days=12), keep_days=12)
     assert dropped == [f"telemetry_{today - timedelta(days=1):%Y%m%d}"]
     assert await pool.fetchval("select count(*) from telemetry") == 1
+
+
+async def test_month_partitions_hold_the_ids_of_their_month(lanes: Lanes, pool: Pool) -> None:
+    event = press(lanes)
+    await send(lanes.alarm, Leaf.ALARM, contract.encode_event(event))
+    await send(lanes.alarm, Leaf.ALARM, contract.encode_event(press(lanes, id="no uuid")))
+    today = lanes.intake.clock.now().date()
+    assert await ensure_event_partitions(pool, today, months_ahead=1) == 2
+    assert await ensure_event_partitions(pool, today, months_ahead=1) == 0
+    assert await pool.fetchval(f"select count(*) from events_{today:%Y%m}") == 1
+    assert await pool.fetchval("select event_id from events_default") == "no uuid"
+    # The key still holds after the move.
+    await send(lanes.alarm, Leaf.ALARM, contract.encode_event(event))
+    assert await pool.fetchval("select count(*) from events") == 2
+    assert await drop_old_event_partitions(pool, today + timedelta(days=70), keep_days=1) == [
+        f"events_{today:%Y%m}",
+        f"events_{today + timedelta(days=31):%Y%m}",
+    ]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from edge.contract import FUTURE_TOLERANCE
-from hub.database import Connection, Pool
+from hub.database import Connection, Pool, partitions
 from hub.telemetry import Point
 
 _INSERT = """
@@ -80,45 +80,14 @@ def day_bounds(day: date) -> tuple[datetime, datetime]:
 
 
 async def ensure_partitions(pool: Pool, today: date, days_ahead: int = 7) -> int:
-    """Make the day partitions of yesterday until ``days_ahead``; returns how many were new.
-
-    Rows that waited in the default partition for that day move into the new one.
-    """
+    """Make the day partitions of yesterday until ``days_ahead``; returns how many were new."""
     made = 0
     for offset in range(-1, days_ahead + 1):
-        made += await _ensure_day(pool, today + timedelta(days=offset))
+        day = today + timedelta(days=offset)
+        made += await partitions.ensure(pool, "telemetry", f"{day:%Y%m%d}", "at", *day_bounds(day))
     return made
-
-
-async def _ensure_day(pool: Pool, day: date) -> int:
-    name = f"telemetry_{day:%Y%m%d}"
-    start, end = day_bounds(day)
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock(hashtext('telemetry_partitions'))")
-        if await connection.fetchval("select to_regclass($1)", name):
-            return 0
-        # Identifiers are made of digits above; PostgreSQL takes no parameters in DDL.
-        await connection.execute(f"create table {name} (like telemetry including all)")
-        await connection.execute(
-            f"with moved as (delete from telemetry_default where at >= $1 and at < $2 returning *)"  # noqa: S608
-            f" insert into {name} select * from moved",
-            start,
-            end,
-        )
-        await connection.execute(
-            f"alter table telemetry attach partition {name}"
-            f" for values from ('{start.isoformat()}') to ('{end.isoformat()}')"
-        )
-    return 1
 
 
 async def drop_old_partitions(pool: Pool, today: date, keep_days: int) -> list[str]:
     """Drop day partitions that ended more than ``keep_days`` ago; returns their names."""
-    oldest = f"telemetry_{today - timedelta(days=keep_days):%Y%m%d}"
-    rows = await pool.fetch(
-        "select inhrelid::regclass::text as name from pg_inherits where inhparent = 'telemetry'::regclass"
-    )
-    dropped = sorted(r["name"] for r in rows if r["name"] != "telemetry_default" and r["name"] < oldest)
-    for name in dropped:
-        await pool.execute(f"drop table {name}")
-    return dropped
+    return await partitions.drop_before(pool, "telemetry", f"{today - timedelta(days=keep_days):%Y%m%d}")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge import contract
 from edge.contract import Leaf
@@ -48,6 +49,9 @@ from hub.web import sessions, users
 from hub.web.app import create_app
 from hub.web.bus import AlertBus
 from hub.web.settings import EmergencyNumber, WebSettings
+
+if TYPE_CHECKING:
+    from hub.jetstream import Downlink
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +118,7 @@ class Hub:
     http_url: str
     first_login: tuple[str, str] | None
     owner: str
-    publisher: Publisher
+    publisher: "Publisher | Downlink"
 
     def does(self, role: str) -> bool:
         return self.settings.role in ("all", role)
@@ -181,7 +185,7 @@ async def running(settings: HubSettings, clock: Clock | None = None) -> AsyncIte
             http_url=f"http://{host}:{port}",
             first_login=(users.FIRST_LOGIN, password) if password else None,
             owner=owner,
-            publisher=Publisher(address, f"almenara-hub-{owner}-out"),
+            publisher=_downward(settings, address, f"almenara-hub-{owner}-out"),
         )
         await _run_loops(hub, clock, stack)
         yield hub
@@ -221,7 +225,7 @@ async def _start_broker(
 ) -> tuple[EmbeddedBroker | None, Address]:
     if settings.mqtt:
         address = settings.broker_address()
-        if settings.mqtt_version == "auto":
+        if settings.mqtt_version == "auto" and not settings.jetstream:
             address = await negotiated(address, f"almenara-hub-{secrets.token_hex(4)}-hello")
         return None, address
     broker = EmbeddedBroker(
@@ -233,6 +237,34 @@ async def _start_broker(
     return broker, Address(
         host="127.0.0.1", port=broker.mqtt_port, username="hub", password=broker.hub_password, version=4
     )
+
+
+def _downward(settings: HubSettings, address: Address, client_id: str) -> "Publisher | Downlink":
+    if not settings.jetstream:
+        return Publisher(address, client_id)
+    from hub.jetstream import Downlink
+
+    return Downlink(settings.broker_addresses(), client_id)
+
+
+def _from_cluster(
+    hub: Hub, intake: Intake, clock: Clock, listening: Listening
+) -> Coroutine[None, None, None]:
+    """The lanes of a cluster; its client library is loaded only where there is one."""
+    from hub.intake.streams import Streams
+    from hub.jetstream import Nodes
+
+    settings = hub.settings
+    nodes = Nodes(
+        servers=settings.jetstream_servers(),
+        username=settings.mqtt_username or None,
+        password=settings.broker_password() or None,
+        tls=settings.tls(),
+    )
+    streams = Streams(
+        intake=intake, nodes=nodes, replicas=settings.jetstream_replicas, clock=clock, owner=hub.owner
+    )
+    return streams.run_loop(listening)
 
 
 async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
@@ -254,7 +286,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         adopts_unknown=hub.settings.adopt_unknown_gateways,
     )
     shards, listening = hub.settings.shards, [Listening(LANES) for _ in range(hub.settings.shards)]
-    names = [shard_name(index, shards) for index in range(shards)]
+    names, is_cluster = [shard_name(index, shards) for index in range(shards)], bool(hub.settings.jetstream)
     lanes = Shards(
         intake=intake,
         address=hub.address,
@@ -265,9 +297,13 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
     leases = Leases(
         hub.pool,
         hub.owner,
-        [*names, "control", "supervision"],
+        # In a cluster nothing is shared out: who judges silence must be listening itself, that is all.
+        ["supervision"] if is_cluster else [*names, "control", "supervision"],
         clock,
-        listening={name: part.since for name, part in zip(names, listening, strict=True)},
+        listening={
+            name: part.since
+            for name, part in zip(["supervision"] if is_cluster else names, listening, strict=True)
+        },
     )
     work: dict[str, Work] = {
         "control": lanes.run_control,
@@ -314,6 +350,8 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
             flush_loop(presence, listening, hub.pool, clock),
             upkeep.upkeep_loop(hub.pool, clock, hub.settings.telemetry_days, hub.settings.event_days),
         ]
+        if is_cluster:
+            loops.append(_from_cluster(hub, intake, clock, listening[0]))
     if hub.does("notify"):
         loops += [
             notify.notify_loop(

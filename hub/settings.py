@@ -43,6 +43,10 @@ class HubSettings(BaseSettings):
     mqtt_ca_file: Path | None = Field(None, description="certificado de la autoridad del broker; activa TLS")
     mqtt_cert_file: Path | None = Field(None, description="certificado del hub ante el broker")
     mqtt_key_file: Path | None = Field(None, description="llave privada del certificado del hub")
+    jetstream: str = Field(
+        "", description="nodos NATS de un clúster (HOST:PUERTO,…); mqtt nombra entonces sus puertos MQTT"
+    )
+    jetstream_replicas: int = Field(3, ge=1, le=5, description="nodos que guardan cada mensaje del clúster")
     broker_port: int = Field(
         0, ge=0, le=65535, description="puerto del broker incluido; 0: uno libre, recordado"
     )
@@ -75,11 +79,18 @@ class HubSettings(BaseSettings):
     )
     metrics_token: SecretStr = Field(SecretStr(""), description="clave para leer /metrics desde otra máquina")
 
-    @field_validator("mqtt", "http")
+    @field_validator("http")
     @classmethod
     def _host_and_port(cls, value: str) -> str:
         if value:
             split_host_port(value)
+        return value
+
+    @field_validator("mqtt", "jetstream")
+    @classmethod
+    def _several_hosts(cls, value: str) -> str:
+        for server in _parts(value):
+            split_host_port(server)
         return value
 
     @field_validator("duty_phone")
@@ -101,6 +112,12 @@ class HubSettings(BaseSettings):
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 raise ValueError(f"{name}: no existe el archivo {path}")
+        if self.jetstream and not self.mqtt:
+            raise ValueError("jetstream: indique en mqtt los puertos MQTT de los mismos nodos")
+        if self.jetstream and self.shards > 1:
+            raise ValueError("shards: con jetstream no hace falta; quítelo")
+        if len(_parts(self.mqtt)) > 1 and not self.jetstream:
+            raise ValueError("mqtt: varios nodos solo con jetstream; indique uno")
         if (self.mqtt_cert_file is None) != (self.mqtt_key_file is None):
             raise ValueError("mqtt_cert_file y mqtt_key_file van juntos")
         return self
@@ -138,16 +155,31 @@ class HubSettings(BaseSettings):
         return context
 
     def broker_address(self) -> Address:
-        """The broker of the settings; only where ``mqtt`` is set."""
-        host, port = split_host_port(self.mqtt)
-        return Address(
-            host=host,
-            port=port,
-            username=self.mqtt_username or None,
-            password=self.broker_password() or None,
-            tls=self.tls(),
-            version=4 if self.mqtt_version == "3.1.1" else 5,
-        )
+        """The broker of the settings, the first node of a cluster; only where ``mqtt`` is set."""
+        return self.broker_addresses()[0]
+
+    def broker_addresses(self) -> list[Address]:
+        """The broker, or every node of a cluster (NATS speaks MQTT 3.1.1); empty where ``mqtt`` is."""
+        is_old = self.mqtt_version == "3.1.1" or bool(self.jetstream)
+        return [
+            Address(
+                host=host,
+                port=port,
+                username=self.mqtt_username or None,
+                password=self.broker_password() or None,
+                tls=self.tls(),
+                version=4 if is_old else 5,
+            )
+            for host, port in map(split_host_port, _parts(self.mqtt))
+        ]
+
+    def jetstream_servers(self) -> list[str]:
+        """``HOST:PORT`` of each node; empty without a cluster."""
+        return _parts(self.jetstream)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def split_host_port(text: str) -> tuple[str, int]:

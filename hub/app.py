@@ -35,6 +35,7 @@ from hub.metrics import Metrics
 from hub.mqtt import Address, MqttError, Publisher
 from hub.mqtt.negotiate import negotiated
 from hub.notify import service as notify
+from hub.notify.policy_file import PolicyBook, policy_watch_loop
 from hub.notify.transports.file import FileTransport
 from hub.rules.evaluate import RuleSet
 from hub.rules.library import EVENT_RULES, THRESHOLD_RULES
@@ -271,12 +272,12 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
     """Start every loop; the first one that fails stops the hub instead of leaving it half alive."""
     notify_wake, command_wake, bus = asyncio.Event(), asyncio.Event(), AlertBus()
     registry_changed = asyncio.Event()
-    presence = Presence()
+    presence, policies = Presence(), PolicyBook(hub.settings.data / "policies.yaml")
     intake = Intake(
         pool=hub.pool,
         registry=hub.registry,
         rules=RuleSet(EVENT_RULES, THRESHOLD_RULES),
-        react=_reaction(hub, notify_wake),
+        react=_reaction(hub, notify_wake, policies),
         send_receipt=lambda gateway, receipt: _send_receipt(hub, gateway, receipt),
         telemetry=PostgresTelemetry(),
         offsets=ClockOffsets(),
@@ -340,6 +341,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         *(server.supervise_loop() for server in hub.servers()),
         listen_loop(hub.dsn, channels),
         hub.registry.reload_loop(hub.pool, clock),
+        policy_watch_loop(policies, clock),
         _broker_users_loop(hub, registry_changed),
         hub.publisher.run_loop(),
         web_server.serve(app, host, port, is_serving.set_result),
@@ -364,6 +366,11 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
                 settings=_notify_settings(hub.settings),
             ),
             commands.commands_loop(hub.pool, _publisher(hub), clock, command_wake),
+            notify.escalation_loop(
+                notify.Escalator(pool=hub.pool, policies=policies, transports=tuple(transports)),
+                clock,
+                notify_wake.set,
+            ),
         ]
     if hub.does("web"):
         loops.append(sessions.sweep_loop(hub.pool, clock))
@@ -376,14 +383,14 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
 # ---------------------------------------------------------------------------------------- reactions
 
 
-def _reaction(hub: Hub, wake: asyncio.Event) -> React:
+def _reaction(hub: Hub, wake: asyncio.Event, policies: PolicyBook) -> React:
     """Findings become alerts and queued notifications, in the intake's own transaction."""
     settings = _notify_settings(hub.settings)
 
     async def react(connection: Connection, findings: Sequence[Finding], now: datetime) -> Callable[[], None]:
         outcomes = await alerts.open_or_join(connection, findings, now)
         opened = [outcome for outcome in outcomes if outcome.opened]
-        await notify.enqueue_for(connection, outcomes, now, settings)
+        await notify.enqueue_for(connection, outcomes, now, settings, policies())
 
         def tell() -> None:
             wake.set()

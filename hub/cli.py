@@ -59,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
 
     _add_devices(commands)
     _add_contacts(commands)
+    _add_policies(commands)
     _add_users(commands)
     return top
 
@@ -92,6 +93,16 @@ def _add_contacts(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     importing.add_argument("file", type=Path, metavar="ARCHIVO")
     _add_server_options(importing)
     importing.set_defaults(act=_import_contacts)
+
+
+def _add_policies(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    policies = commands.add_parser("policies", help="qué se hace cuando nadie toma una alerta")
+    actions = policies.add_subparsers(dest="action", required=True, metavar="ACCIÓN")
+    check = actions.add_parser(
+        "check", help="revisa un archivo de políticas; sin archivo, muestra las propias"
+    )
+    check.add_argument("file", type=Path, nargs="?", metavar="ARCHIVO")
+    check.set_defaults(act=_check_policies)
 
 
 def _add_users(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -176,6 +187,16 @@ async def _import_contacts(settings: HubSettings, arguments: argparse.Namespace)
     return 1 if report.problems else 0
 
 
+async def _check_policies(_settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.notify import policy_file
+
+    if arguments.file is None:
+        print(policy_file.default_text(), end="")
+        return 0
+    print(policy_file.render(policy_file.load(arguments.file)))
+    return 0
+
+
 async def _add_user(settings: HubSettings, arguments: argparse.Namespace) -> int:
     from hub.app import open_database
     from hub.web import users
@@ -218,6 +239,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
     """Errors that the person at the keyboard can mend: shown as one line, without a traceback."""
     from edge.contract import ContractError
     from hub.database import DatabaseError
+    from hub.notify.policy_file import PolicyFileError
     from hub.servers import ServerError
     from hub.web.assets import AssetsMissingError
     from hub.web.server import WebServerError
@@ -229,6 +251,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
         DatabaseError,
         ServerError,
         UserError,
+        PolicyFileError,
         ContractError,
         FileNotFoundError,
         PermissionError,

@@ -171,6 +171,9 @@ with open as (
   update alerts a set state = 'closed', reason = $2, closed_at = $3, version = a.version + 1
   from open where a.alert_id = open.alert_id and open.state = 'received' and open.priority > 1
   returning a.alert_id
+), called_off as (
+  update escalations e set stage = 'rest', due_at = null, anchor_at = $3, fired = 0
+  from closed where e.alert_id = closed.alert_id
 ), logged as (
   insert into alert_log (alert_id, at, author, move, from_state, to_state, note)
   select o.alert_id, $3, $5, case when c.alert_id is null then 'cleared' else 'close' end, o.state,

@@ -11,6 +11,7 @@ from hub.alerts.feedback import feedback_for
 from hub.alerts.lifecycle import FINAL, AlertError, IncompleteMoveError, Move, Reason, State, Step, apply
 from hub.alerts.model import COLUMNS, Alert
 from hub.alerts.opening import CHANNEL
+from hub.alerts.stages import follow
 from hub.database import Connection, Pool
 from hub.devices.commands import queue_command
 
@@ -66,6 +67,7 @@ async def move(
         if other_id is not None:
             await _join(connection, alert, locked.get(other_id), step)
         stored = await _store(connection, alert, after, step)
+        await follow(connection, alert_id, alert.state, after.state, now)
         await _send_feedback(connection, stored, step)
     log.info("alert %s: %s, now %s", alert_id, move.value, stored.state.value)
     return stored

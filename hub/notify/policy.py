@@ -37,13 +37,14 @@ class NotifySettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
-    """A text for the duty phone (``watch_group`` None), or for every active contact of a watch group."""
+    """A text for one contact, for every active contact of a watch group, or else for the duty phone."""
 
     alert_id: uuid.UUID
     priority: int
     text: str
     due_at: datetime
     watch_group: str | None = None
+    contact_id: int | None = None
     transport: str = "sms"
 
 

@@ -42,6 +42,17 @@ class Notification:
         return cls(**{name: row[name] for name in cls.__slots__})
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FirstStep:
+    """What happens at ``due_at`` unless somebody takes the alert; None: nothing."""
+
+    alert_id: uuid.UUID
+    policy: str
+    due_at: datetime | None
+    dispatch_within_s: int | None
+    watch_group: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     notification: Notification
@@ -69,23 +80,43 @@ with queued as (
   select (lpad(to_hex($2::bigint), 12, '0') || '7'
           || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid,
     d.alert_id, r.contact_id, r.recipient, d.transport, d.priority, d.text, d.due_at, $1
-  from unnest((select $3::uuid[]), $4::text[], $5::text[], $6::smallint[], $7::text[], $8::timestamptz[])
-    as d (alert_id, watch_group, transport, priority, text, due_at)
+  from unnest((select $3::uuid[]), $4::text[], $5::text[], $6::smallint[], $7::text[], $8::timestamptz[],
+      $10::int[])
+    as d (alert_id, watch_group, transport, priority, text, due_at, contact_id)
   cross join lateral (
-    select null::integer as contact_id, $9::text as recipient where d.watch_group is null
+    select null::integer as contact_id, $9::text as recipient
+    where d.watch_group is null and d.contact_id is null
     union all
-    select c.contact_id, c.name from contacts c where c.watch_group = d.watch_group and c.active
+    select c.contact_id, c.name from contacts c
+    where c.watch_group = d.watch_group and c.active and (d.priority = 1 or not is_quiet(c, $1))
+    union all
+    select c.contact_id, c.name from contacts c where c.contact_id = d.contact_id and c.active
   ) as r
   on conflict do nothing
   returning 1
+), planned as (
+  insert into escalations as e (alert_id, policy, stage, anchor_at, due_at, dispatch_within_s, watch_group)
+  select p.alert_id, p.policy, 'acknowledge', $1, p.due_at, p.dispatch_within_s, p.watch_group
+  from unnest((select $11::uuid[]), $12::text[], $13::timestamptz[], $14::int[], $15::text[])
+    as p (alert_id, policy, due_at, dispatch_within_s, watch_group)
+  on conflict (alert_id) do update
+    set policy = excluded.policy, dispatch_within_s = excluded.dispatch_within_s, anchor_at = $1, fired = 0,
+        due_at = case e.stage when 'acknowledge' then excluded.due_at
+                 when 'dispatch' then $1::timestamptz + make_interval(secs => excluded.dispatch_within_s) end
 )
 select n::integer, pg_notify('notifications', '') from (select count(*) as n from queued) c where n > 0
 """
 
 
-async def enqueue(connection: Connection, drafts: Sequence[Draft], now: datetime) -> int:
-    """Queue texts in the caller's transaction; returns how many are new. Senders wake at the commit."""
-    if not drafts:
+async def enqueue(
+    connection: Connection, drafts: Sequence[Draft], now: datetime, first_steps: Sequence[FirstStep] = ()
+) -> int:
+    """Queue texts in the caller's transaction; returns how many are new. Senders wake at the commit.
+
+    ``first_steps`` are written in the same statement. An alert that has one already, because it became
+    more urgent, starts its stage anew under the new policy.
+    """
+    if not drafts and not first_steps:
         return 0
     rows = await connection.fetch(
         _ENQUEUE,
@@ -98,6 +129,12 @@ async def enqueue(connection: Connection, drafts: Sequence[Draft], now: datetime
         [d.text for d in drafts],
         [d.due_at for d in drafts],
         DUTY,
+        [d.contact_id for d in drafts],
+        [f.alert_id for f in first_steps],
+        [f.policy for f in first_steps],
+        [f.due_at for f in first_steps],
+        [f.dispatch_within_s for f in first_steps],
+        [f.watch_group for f in first_steps],
     )
     return rows[0]["n"] if rows else 0
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,11 +12,22 @@ from hub.alerts.model import Outcome
 from hub.clock import Clock
 from hub.database import UNAVAILABLE, Connection, Pool, persist
 from hub.notify import queue
+from hub.notify.escalating import Escalator, escalation_loop, first_steps
+from hub.notify.escalation import NO_POLICIES, Policies
 from hub.notify.policy import NotifySettings, drafts_for, next_attempt_at
 from hub.notify.queue import Failed, Notification, Sent
 from hub.notify.transports import Outgoing, Transport, TransportError
 
-__all__ = ["Notification", "NotifySettings", "enqueue_for", "notify_loop"]
+__all__ = [
+    "Escalator",
+    "Notification",
+    "NotifySettings",
+    "Policies",
+    "confirm",
+    "enqueue_for",
+    "escalation_loop",
+    "notify_loop",
+]
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +49,32 @@ async def enqueue_for(
     outcomes: Iterable[Outcome],
     now: datetime,
     settings: NotifySettings | None = None,
+    policies: Policies = NO_POLICIES,
 ) -> int:
-    """Queue what people are to be told, in the caller's transaction; returns how many texts are new."""
-    return await queue.enqueue(connection, drafts_for(outcomes, settings or NotifySettings(), now), now)
+    """Queue what people are to be told, in the caller's transaction; returns how many texts are new.
+
+    The alert's next step, which its policy says, is written in the same statement.
+    """
+    news = [outcome for outcome in outcomes if outcome.is_news]
+    drafts = drafts_for(news, settings or NotifySettings(), now)
+    return await queue.enqueue(connection, drafts, now, first_steps(news, policies, now))
+
+
+async def confirm(pool: Pool, alert_id: uuid.UUID, person: str, answer: str, at: datetime) -> None:
+    """Remember what a person answered: ``coming``, ``nothing_found`` or ``help``; the newest answer counts.
+
+    ``person`` is ``contact:<id>`` or ``user:<login>``. Enough people who come end the steps that wait for
+    them (``until_confirmed``).
+    """
+    await pool.execute(
+        "insert into confirmations (alert_id, person, answer, at) values ($1, $2, $3, $4)"
+        " on conflict (alert_id, person) do update set answer = excluded.answer, at = excluded.at"
+        " where confirmations.at <= excluded.at",
+        alert_id,
+        person,
+        answer,
+        at,
+    )
 
 
 async def notify_loop(

@@ -99,6 +99,35 @@ def restricted_text(*, code: str, happened_at: datetime, now: datetime) -> str:
     return f"AVISO {_code(code)}, {local_time(happened_at, now)}. Revise la consola."
 
 
+def elapsed_text(waited_s: int) -> str:
+    """``30 s``, ``2 min``, ``90 s``, ``26 h``: exact, so that no two reminders of an alert read the same."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if waited_s >= size and waited_s % size == 0:
+            return f"{waited_s // size} {unit}"
+    return f"{waited_s} s"
+
+
+def reminder_text(
+    *,
+    code: str,
+    kind: str,
+    place: str,
+    happened_at: datetime,
+    now: datetime,
+    lack: str,
+    waited_s: int,
+    is_drill: bool = False,
+    is_restricted: bool = False,
+) -> str:
+    """What the next person reads when nobody took an alert; ``lack``: ``SIN ACUSE``, ``SIN DESPACHO``."""
+    missing = f"{lack} HACE {elapsed_text(waited_s)}"
+    if is_restricted:
+        start = f"AVISO {_code(code)}, {local_time(happened_at, now)}."
+        return economic(f"{start} {missing.capitalize()}. Revise la consola.")
+    head = f"SIMULACRO {missing}" if is_drill else missing
+    return _compose(head, code, kind, place, happened_at, now, ["Revise la consola."])
+
+
 def _code(code: str) -> str:
     return economic(code)[:_MAX_CODE_CHARS]
 

@@ -1,4 +1,7 @@
-"""``python -m bench.faults``: play the faults, print a table, write the report; exit code 1 on a violation."""
+"""``python -m bench.faults``: play the faults, print a table, write the report.
+
+Exit code 1 when anything was violated, 2 for wrong use.
+"""
 
 import argparse
 import asyncio
@@ -11,13 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.faults import peers, report
-from bench.faults.catalogue import FAULTS, Fault
+from bench.faults.catalogue import FAULTS
+from bench.faults.fault import Fault
 from bench.faults.programs import TREE, folder_owner_may_pass
 from bench.faults.run import play_all
 from bench.faults.world import Plan
 
 _QUICK_EVENTS = 6000
 _EVENTS = 100_000
+_QUICK = Plan(events=0, edges=2, buttons=20, hasten_leases=True)
+_LONG = Plan(events=0, edges=3, buttons=60)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,7 +51,8 @@ def chosen(only: str | None, *, is_quick: bool) -> list[Fault]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
-    logging.basicConfig(level=options.log.upper(), stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    form = "%(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=options.log.upper(), stream=sys.stderr, format=form)
     try:
         faults = chosen(options.only, is_quick=options.quick)
     except ValueError as error:
@@ -53,19 +60,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     peers.ensure_peers()
     events = options.events or (_QUICK_EVENTS if options.quick else _EVENTS)
-    plan = Plan(events=0, edges=2, hasten_leases=options.quick) if options.quick else Plan(events=0, edges=3, buttons=60)
+    plan = _QUICK if options.quick else _LONG
     root = options.keep or Path(tempfile.mkdtemp(prefix="almenara-faults-"))
     root.mkdir(parents=True, exist_ok=True)
     folder_owner_may_pass(root)
     began = time.monotonic()
     try:
-        outcomes = asyncio.run(
-            play_all(faults, plan, seed=options.seed, events=events, root=root, say=_say)
-        )
+        outcomes = asyncio.run(play_all(faults, plan, seed=options.seed, events=events, root=root, say=_say))
     finally:
         if options.keep is None:
             shutil.rmtree(root, ignore_errors=True)
-    whole = report.Run(seed=options.seed, events=events, took_s=round(time.monotonic() - began, 1), outcomes=outcomes)
+    took_s = round(time.monotonic() - began, 1)
+    whole = report.Run(seed=options.seed, events=events, took_s=took_s, outcomes=outcomes)
     report.write(whole, options.report)
     sys.stdout.write(report.table(whole) + "\n")
     return 0 if all(outcome.passed for outcome in outcomes) else 1

@@ -1,148 +1,134 @@
-"""Every fault: what is done to the world while the flood flows. Add one here and it is played and judged."""
+"""Every fault, in one table: what is done to the world while the flood flows. Add one, and it is played."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-
-from bench.faults.world import World
-
-Play = Callable[[World], Awaitable[None]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """``title`` says what is done, for the report; ``plan`` overrides :class:`bench.faults.world.Plan`.
-
-    ``weight`` is its share of the events; ``simulated`` says honestly what is not the real thing.
-    """
-
-    name: str
-    title: str
-    play: Play
-    plan: dict[str, object] = field(default_factory=dict)
-    weight: float = 1.0
-    blows: int = 3
-    simulated: str = ""
-    is_quick: bool = False
-
-
-async def _flow(world: World, strike: Callable[[World], Awaitable[None]], blows: int = 3) -> None:
-    """The flood from start to end, struck at seeded moments."""
-    world.start_edges()
-    for moment in world.moments(blows):
-        await world.reach(moment)
-        await world.hesitate(0.15)
-        await strike(world)
-    await world.reach(1.0)
-
-
-# ------------------------------------------------------------------------------------ kills of ours
-
-
-async def _edge(world: World) -> None:
-    edge = world.chance.choice(world.edges)
-    world.strike(edge.gateway)
-    await world.kill_edge(edge)
-    await world.hesitate()
-    edge.launch()
-
-
-async def _hub(world: World) -> None:
-    world.strike()
-    await world.kill_hub()
-    await world.hesitate()
-    await world.start_hub()
-
-
-async def _mosquitto(world: World) -> None:
-    assert world.mosquitto is not None  # noqa: S101 - this fault's plan has one
-    world.strike()
-    await world.mosquitto.kill()
-    await world.hesitate()
-    world.mosquitto.launch()
-    await world.until(world.mosquitto.is_ready, "mosquitto")
-
-
-async def _embedded_keeps(world: World) -> None:
-    await world.kill_embedded_broker(forgets=False)
-
-
-async def _embedded_forgets(world: World) -> None:
-    await world.kill_embedded_broker(forgets=True)
-
-
-async def _database(world: World) -> None:
-    world.strike()
-    await world.cluster.kill()
-    await world.hesitate()
-    await world.cluster.start()
-
-
-async def _everything(world: World) -> None:
-    """The machine's supply fails: all processes at once. What the kernel holds survives, unlike a real cut."""
-    world.strike(kills=2 + len(world.edges))
-    await world.kill_hub()
-    for edge in world.edges:
-        await world.kill_edge(edge)
-    await world.cluster.kill()
-    await world.hesitate()
-    await world.cluster.start()
-    for edge in world.edges:
-        edge.launch()
-    await world.start_hub()
-
-
-def flowing(strike: Callable[[World], Awaitable[None]], blows: int = 3) -> Play:
-    async def play(world: World) -> None:
-        await _flow(world, strike, blows)
-
-    return play
-
+from bench.faults import clocks, disks, kills, network
+from bench.faults.fault import Fault, flowing
 
 KILLS = (
     Fault(
         name="edge",
         title="an edge agent killed",
-        play=flowing(_edge),
+        play=flowing(kills.edge),
         is_quick=True,
     ),
-    Fault(name="hub", title="the hub killed", play=flowing(_hub), is_quick=True),
+    Fault(name="hub", title="the hub killed", play=flowing(kills.hub), is_quick=True),
     Fault(
         name="broker-forgets",
         title="Mosquitto killed, its memory lost",
-        play=flowing(_mosquitto),
+        play=flowing(kills.mosquitto),
         is_quick=True,
     ),
     Fault(
         name="broker-keeps",
         title="Mosquitto killed, sessions of up to a second before on its disk",
-        play=flowing(_mosquitto),
+        play=flowing(kills.mosquitto),
         plan={"broker": "lasting"},
     ),
     Fault(
         name="embedded-forgets",
         title="the embedded broker killed, its store deleted",
-        play=flowing(_embedded_forgets),
+        play=flowing(kills.embedded_forgets),
         plan={"broker": "embedded"},
         is_quick=True,
     ),
     Fault(
         name="embedded-keeps",
         title="the embedded broker killed, its store kept",
-        play=flowing(_embedded_keeps),
+        play=flowing(kills.embedded_keeps),
         plan={"broker": "embedded"},
     ),
     Fault(
         name="database",
         title="PostgreSQL killed: crash recovery",
-        play=flowing(_database),
+        play=flowing(kills.database),
         is_quick=True,
     ),
     Fault(
         name="everything",
         title="edges, hub, embedded broker and PostgreSQL killed at once",
-        play=flowing(_everything, 2),
+        play=flowing(kills.everything, 2),
         plan={"broker": "embedded"},
         simulated="a power cut of a machine would also take what its kernel had not written yet",
     ),
 )
-FAULTS: tuple[Fault, ...] = KILLS
+NETWORK = (
+    Fault(
+        name="link-edge",
+        title="an edge's link reset, cut, stalled, slowed",
+        play=network.edge_link(),
+        plan={"edge_proxies": True},
+    ),
+    Fault(
+        name="link-hub",
+        title="the hub's link to the broker reset, cut, stalled, slowed",
+        play=network.hub_link(),
+        plan={"hub_proxy": True},
+    ),
+    Fault(
+        name="half-open-edge",
+        title="an edge's connection becomes half-open: what is sent vanishes",
+        play=flowing(network.half_open_edge, 2),
+        plan={"edge_proxies": True},
+        is_quick=True,
+    ),
+    Fault(
+        name="half-open-hub",
+        title="the hub's connections become half-open",
+        play=flowing(network.half_open_hub, 1),
+        plan={"hub_proxy": True},
+    ),
+)
+_CLOCKS = {
+    "clock-ahead": ("+10m", "10 minutes ahead"),
+    "clock-behind": ("-10m", "10 minutes behind"),
+    "clock-1970": ("@1970-01-01 00:05:00", "in 1970, before NTP"),
+    "clock-2099": ("@2099-12-31 23:00:00", "in 2099"),
+}
+CLOCKS = (
+    *(
+        Fault(
+            name=name,
+            title=f"edges boot with their clocks {words}; two restarts; then NTP steps them",
+            play=clocks.wrong_clock(wall),
+            check=clocks.times_are_right,
+            simulated="libfaketime moves the wall clock, the last gateway's kernel claims to be synchronised",
+            is_quick=name == "clock-1970",
+        )
+        for name, (wall, words) in _CLOCKS.items()
+    ),
+    Fault(
+        name="away",
+        title="the hub away for a day, then the backlog drains beside fresh presses",
+        play=clocks.away,
+        check=clocks.drained_well,
+        plan={"edge_proxies": True, "flood": {"window": 10_000_000}},
+        weight=1.5,
+        simulated=(
+            "the day is the backlog's size, wall clocks a day back while it was made (libfaketime) and its"
+            " monotonic stamps aged by a day; nobody waited 24 h"
+        ),
+    ),
+)
+DISKS = (
+    Fault(
+        name="disk-full",
+        title="an edge's disk full behind a cut link, the agent killed on it",
+        play=disks.full,
+        check=disks.gave_up_by_rule,
+        plan={"edges": 2, "edge_proxies": True, "flood": {"window": 10_000_000, "pad": 1500}},
+    ),
+    Fault(
+        name="torn-outbox",
+        title="outbox files damaged after a kill: pages turned over, cut short, log torn",
+        play=disks.torn_outbox,
+        check=disks.tears_reported,
+        plan={"edges": 3, "edge_proxies": True, "flood": {"window": 10_000_000}},
+    ),
+    Fault(
+        name="torn-pages",
+        title="PostgreSQL killed, pages that it was writing torn in halves",
+        play=disks.torn_pages,
+        check=disks.pages_are_whole,
+        simulated="the halves come from the log's full-page images and from the state at the checkpoint",
+    ),
+)
+FAULTS = (*KILLS, *NETWORK, *CLOCKS, *DISKS)

@@ -1,9 +1,10 @@
-"""The PostgreSQL of the fault runs: one cluster, a fresh database for each fault, ``kill -9`` of all of it."""
+"""The PostgreSQL of the fault runs: one cluster, a fresh database for each fault, ``kill -9`` of it all."""
 
 import asyncio
 import itertools
 import os
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 import asyncpg
@@ -35,10 +36,10 @@ class Cluster:
         """``kill -9`` of the postmaster; returns when its children have noticed and are gone too."""
         pid = self.server.pid
         assert pid is not None  # noqa: S101 - the caller started it
-        children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        family = [pid, *_children(pid)]
         os.kill(pid, signal.SIGKILL)
         async with asyncio.timeout(_GONE_LIMIT_S):
-            while self.server.pid is not None or any(Path(f"/proc/{child}").exists() for child in children):
+            while self.server.pid is not None or _any_left(family):  # noqa: ASYNC110 - others' children
                 await asyncio.sleep(0.01)
 
     async def fresh(self) -> "Database":
@@ -92,6 +93,14 @@ class Database:
 
     async def drop(self) -> None:
         await self.cluster.admin(f"drop database {self.name} with (force)")
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _any_left(pids: Iterable[int]) -> bool:
+    return any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 def _in(dsn: str, database: str) -> str:

@@ -75,9 +75,7 @@ async def read_evidence(
         ],
         handled=[(r[0], r[1]) for r in await database.rows(_HANDLED)],
         event_counts={r[0]: r[1] for r in await database.rows(_COUNTS)},
-        texts=[
-            Text(id=r[0], alert_id=r[1], recipient=r[2], state=r[3]) for r in await database.rows(_TEXTS)
-        ],
+        texts=[Text(id=r[0], alert_id=r[1], recipient=r[2], state=r[3]) for r in await database.rows(_TEXTS)],
         lines=_read_lines(texts, scale),
         pending={name: n for name, n in pending.items() if n},
     )

@@ -1,9 +1,9 @@
 """A driver that floods the agent with numbered events, and keeps its own list of what the outbox took.
 
-A line is written after ``outlet.event`` has returned, so it stands for a promise: this event is on disk. The
-list outlives ``kill -9`` at once (one ``write`` a line) and a power cut within :data:`_SYNC_S`. Started again,
-the driver counts its lines and goes on until the target is reached; each start is a *life* of its own, so
-that a number that was used just before a kill is not mistaken for a repeat.
+A line is written after ``outlet.event`` has returned, so it stands for a promise: this event is on disk.
+The list outlives ``kill -9`` at once (one ``write`` a line) and a power cut within :data:`_SYNC_S`. Started
+again, the driver counts its lines and goes on until the target is reached; each start is a *life* of its own,
+so that a number that was used just before a kill is not mistaken for a repeat.
 """
 
 import asyncio
@@ -29,10 +29,10 @@ _REFUSED_PAUSE_S = 0.02
 class Settings(BaseModel):
     """``[[drivers]]`` with ``driver = "flood"``.
 
-    ``events`` is how many attempts there are in all lives; each ``panic_every``-th is a press of one of
-    ``buttons`` buttons, the others come from ``sensors`` sensors. The driver waits while more than ``window``
-    rows are pending, as devices of a real place would never fill a disk in a minute. ``rate`` is events a
-    second, 0 for as many as go.
+    ``events`` is how many attempts there are in all lives (``stop_at``, if not 0, ends this life sooner);
+    each ``panic_every``-th is a press of one of ``buttons`` buttons, the others come from ``sensors``
+    sensors. The driver waits while more than ``window`` rows are pending: what it hands over is paced by what
+    the hub takes. ``rate`` is events a second, 0 for as many as go; ``pad`` characters make each heavier.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,12 +43,14 @@ class Settings(BaseModel):
     refusals: Path
     outbox: Path
     events: int = Field(ge=1)
+    stop_at: int = Field(default=0, ge=0)
     workers: int = Field(default=32, ge=1)
     sensors: int = Field(default=4, ge=1)
     buttons: int = Field(default=20, ge=1)
     panic_every: int = Field(default=25, ge=2)
     window: int = Field(default=4000, ge=1)
     rate: float = Field(default=0.0, ge=0)
+    pad: int = Field(default=0, ge=0)
 
 
 def build(settings: Settings, clock: Clock) -> Driver:
@@ -62,7 +64,7 @@ class Flood:
         self._settings = settings
         self._clock = clock
         before = [*read_lines(settings.ledger), *read_lines(settings.refusals)]
-        self._left = max(0, settings.events - len(before))
+        self._left = max(0, (settings.stop_at or settings.events) - len(before))
         self._life = max((line.life for line in before), default=0) + 1
         self._numbers = itertools.count(max((line.n for line in before), default=0) + 1)
         self._may_go_on = asyncio.Event()
@@ -93,7 +95,8 @@ class Flood:
             type_ = PANIC_TYPE if lane is Lane.ALARM else EVENT_TYPE
             at_ms = self._clock.boottime_ms()
             try:
-                id_ = await outlet.event(source, type_, {"life": self._life, "n": n}, lane)
+                data = {"life": self._life, "n": n, "pad": "x" * self._settings.pad}
+                id_ = await outlet.event(source, type_, data, lane)
             except OutboxError:
                 os.write(refusals, format_line(Line(self._life, n, lane is Lane.ALARM, source, "", at_ms)))
                 await self._clock.sleep(_REFUSED_PAUSE_S)

@@ -1,5 +1,6 @@
 """The judge: what was promised against what came of it. Pure, so that it can be shown doctored evidence."""
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -164,7 +165,7 @@ def _by_source(stored: Sequence[Stored]) -> dict[str, list[Stored]]:
 
 def _wrong_order(stored: Sequence[Stored]) -> Iterator[str]:
     for source, rows in _by_source(stored).items():
-        for before, after in zip(rows, rows[1:], strict=False):
+        for before, after in itertools.pairwise(rows):
             if (before.life, before.n) >= (after.life, after.n) and before.id != after.id:
                 yield f"{source}: number {after.n} stands behind {before.n}"
 
@@ -177,7 +178,7 @@ def _sequence_repeated(stored: Sequence[Stored]) -> Iterator[str]:
 def _sequence_gaps(stored: Sequence[Stored]) -> Iterator[str]:
     for source, rows in _by_source(stored).items():
         numbers = [0, *(row.sequence for row in rows)]
-        for before, after in zip(numbers, numbers[1:], strict=False):
+        for before, after in itertools.pairwise(numbers):
             if after > before + 1:
                 yield f"{source}: {after} follows {before}"
 

@@ -5,7 +5,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ class Run:
     outcomes: Sequence[Outcome]
 
 
-_COLUMNS = {
+_COLUMNS: dict[str, Callable[[Outcome], str]] = {
     "fault": lambda o: o.name,
     "blows": lambda o: str(o.kills),
     "accepted": lambda o: str(o.accepted),
@@ -105,7 +105,7 @@ def _facts(run: Run) -> dict[str, object]:
         "seed": run.seed,
         "events asked for": run.events,
         "took": f"{run.took_s:.0f} s",
-        "machine": f"{os.cpu_count()} cores ({cpu[1] if cpu else 'unknown'}), {memory} GB, Linux {platform.release()}",
+        "machine": f"{os.cpu_count()} cores ({cpu[1] if cpu else '?'}), {memory} GB, {platform.release()}",
         "python": platform.python_version(),
         "postgresql": _version([next(installations()).folder / "postgres", "-V"]),
         "mosquitto": _version([peers.mosquitto_program(), "-h"]),

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from bench.faults import judge
-from bench.faults.catalogue import Fault
 from bench.faults.database import Cluster
+from bench.faults.fault import Fault
 from bench.faults.judge import Evidence, Violation
 from bench.faults.programs import folder_owner_may_pass
 from bench.faults.world import Plan, World
@@ -94,6 +94,8 @@ async def play(fault: Fault, world: World) -> Outcome:
         await fault.play(world)
         await world.drain()
         evidence = await world.finish()
+        if fault.check is not None:
+            await fault.check(world, evidence)
     except Exception as error:  # noqa: BLE001 - whatever it was, the other faults are played too
         outcome.violations = [Violation("run_failed", 1, _where(error))]
     else:

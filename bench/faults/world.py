@@ -5,7 +5,8 @@ import os
 import random
 import shutil
 import signal
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from hub.servers.broker import gateway_password, site_secret
 WORKERS = 32
 PANIC_EVERY = 25
 _LOOK_S = 0.2
+_OUTBOX_LIMIT_BYTES = 1024 * 1024 * 1024
 _STALL_LIMIT_S = 150.0
 _CONTACTS = "name,phone,watch_group\nAna Rojas,+56987650001,vecinos\nLuis Soto,+56987650002,vecinos\n"
 
@@ -36,13 +38,14 @@ class Plan:
     """What a fault's world is made of. ``broker`` is ``mosquitto`` (forgets when killed), ``lasting``
     (Mosquitto that writes its sessions down each second) or ``embedded`` (NATS, a child of the hub).
 
-    ``hasten_leases``: notifications that a killed hub held are given free at once instead of after their
-    60 s lease; what is judged stays the same, only the wait is cut short.
+    ``flood`` overrides settings of the driver. ``hasten_leases``: notifications that a killed hub held are
+    given free at once instead of after their 60 s lease; what is judged stays the same, only the wait is cut.
     """
 
     events: int
     edges: int = 2
     broker: str = "mosquitto"
+    flood: Mapping[str, float] = field(default_factory=dict)
     edge_proxies: bool = False
     hub_proxy: bool = False
     buttons: int = 20
@@ -93,6 +96,9 @@ class World:
         self.drain_s = 0.0
         self.drained_events = 0
         self._watch: asyncio.Task[None] | None = None
+        self._reach: dict[str, tuple[int, str, str]] = {}
+        self.limits: dict[str, int] = {}
+        self.undo: list[list[str]] = []
 
     def _edge(self, gateway: str) -> Edge:
         folder = self.folder / gateway
@@ -161,7 +167,19 @@ class World:
             proxy = self.proxies[edge.gateway] = Proxy(port)
             await proxy.start()
             port = proxy.port
-        edge.configure(port, self.flood(), username=username, password=password)
+        self._reach[edge.gateway] = (port, username, password)
+        self.configure(edge)
+
+    def configure(self, edge: Edge, **changes: float) -> None:
+        """Set the edge's flood; takes effect at its next launch."""
+        port, username, password = self._reach[edge.gateway]
+        edge.configure(
+            port,
+            self.flood(**changes),
+            username=username,
+            password=password,
+            outbox_limit_bytes=self.limits.get(edge.gateway, _OUTBOX_LIMIT_BYTES),
+        )
 
     def flood(self, **changes: float) -> dict[str, int | float]:
         """Settings of the flooding driver for one edge."""
@@ -172,7 +190,7 @@ class World:
             "panic_every": PANIC_EVERY,
             "window": self.plan.window,
         }
-        return settings | changes
+        return settings | dict(self.plan.flood) | changes
 
     @property
     def broker_port(self) -> int:
@@ -222,7 +240,7 @@ class World:
     async def until(self, condition: Callable[[], bool], what: str, limit_s: float = START_LIMIT_S) -> None:
         try:
             async with asyncio.timeout(limit_s):
-                while not condition():
+                while not condition():  # noqa: ASYNC110 - other processes tell by files and ports only
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             raise WorldError(f"{what}: not within {limit_s:g} s") from None
@@ -321,6 +339,8 @@ class World:
             await self.mosquitto.kill()
         for proxy in [*self.proxies.values(), *([self.hub_proxy] if self.hub_proxy else [])]:
             await proxy.stop()
+        for words in self.undo:
+            await asyncio.to_thread(subprocess.run, words, check=False)
 
     async def _watch_loop(self) -> None:
         """The hub counts stopped repeats in memory: look often, a kill forgets them."""

@@ -34,6 +34,7 @@ from hub.leases import Leases, Work
 from hub.metrics import Metrics
 from hub.mqtt import Address, MqttError, Publisher
 from hub.mqtt.negotiate import negotiated
+from hub.notify import calendars, room
 from hub.notify import service as notify
 from hub.notify.policy_file import PolicyBook, policy_watch_loop
 from hub.notify.transports.file import FileTransport
@@ -366,8 +367,14 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
                 settings=_notify_settings(hub.settings),
             ),
             commands.commands_loop(hub.pool, _publisher(hub), clock, command_wake),
+            room.room_loop(hub.pool, clock, _room_silent(hub, intake, clock)),
             notify.escalation_loop(
-                notify.Escalator(pool=hub.pool, policies=policies, transports=tuple(transports)),
+                notify.Escalator(
+                    pool=hub.pool,
+                    policies=policies,
+                    transports=tuple(transports),
+                    on_call=calendars.on_call_now,
+                ),
                 clock,
                 notify_wake.set,
             ),
@@ -439,6 +446,15 @@ def _supervised(hub: Hub, intake: Intake, clock: Clock) -> supervision.OnFinding
                 await alerts.close_by_hub(connection, cleared, note="volvió a comunicarse", now=now)
         if tell:
             tell()
+
+    return on_findings
+
+
+def _room_silent(hub: Hub, intake: Intake, clock: Clock) -> room.OnFindings:
+    async def on_findings(findings: Sequence[Finding]) -> None:
+        async with hub.pool.acquire() as connection, connection.transaction():
+            tell = await intake.react(connection, findings, clock.now())
+        tell()
 
     return on_findings
 

@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     _add_devices(commands)
     _add_contacts(commands)
     _add_policies(commands)
+    _add_oncall(commands)
     _add_users(commands)
     return top
 
@@ -103,6 +104,22 @@ def _add_policies(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     )
     check.add_argument("file", type=Path, nargs="?", metavar="ARCHIVO")
     check.set_defaults(act=_check_policies)
+
+
+def _add_oncall(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    oncall = commands.add_parser("oncall", help="turnos de guardia")
+    actions = oncall.add_subparsers(dest="action", required=True, metavar="ACCIÓN")
+    for name, act, help_text in (
+        ("import", _import_oncall, "reemplaza un calendario por un archivo iCalendar (.ics)"),
+        ("export", _export_oncall, "escribe un calendario como iCalendar (.ics)"),
+        ("show", _show_oncall, "quién está de guardia y qué horas quedan sin nadie (14 días)"),
+    ):
+        action = actions.add_parser(name, help=help_text)
+        action.add_argument("calendar", metavar="CALENDARIO", help="por ejemplo jefe_turno")
+        if name != "show":
+            action.add_argument("file", type=Path, metavar="ARCHIVO")
+        _add_server_options(action)
+        action.set_defaults(act=act)
 
 
 def _add_users(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -197,6 +214,44 @@ async def _check_policies(_settings: HubSettings, arguments: argparse.Namespace)
     return 0
 
 
+async def _import_oncall(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
+    from hub.notify import calendar_file, calendars
+
+    async with open_database(settings) as pool:
+        report = await calendars.import_ics(
+            pool, arguments.calendar, arguments.file.read_text("utf-8-sig"), author="línea de órdenes"
+        )
+    for line in (
+        f"{arguments.calendar}: {report.turns} turnos.",
+        *calendar_file.problem_lines(report.problems),
+    ):
+        print(line)
+    return 1 if report.problems else 0
+
+
+async def _export_oncall(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
+    from hub.clock import SystemClock
+    from hub.notify import calendars
+
+    async with open_database(settings) as pool:
+        text = await calendars.export_ics(pool, arguments.calendar, SystemClock().now())
+    arguments.file.write_text(text, "utf-8", newline="")
+    return 0
+
+
+async def _show_oncall(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
+    from hub.clock import SystemClock
+    from hub.notify import calendars
+
+    async with open_database(settings) as pool:
+        for line in await calendars.show(pool, arguments.calendar, SystemClock().now()):
+            print(line)
+    return 0
+
+
 async def _add_user(settings: HubSettings, arguments: argparse.Namespace) -> int:
     from hub.app import open_database
     from hub.web import users
@@ -239,6 +294,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
     """Errors that the person at the keyboard can mend: shown as one line, without a traceback."""
     from edge.contract import ContractError
     from hub.database import DatabaseError
+    from hub.notify.calendars import CalendarError
     from hub.notify.policy_file import PolicyFileError
     from hub.servers import ServerError
     from hub.web.assets import AssetsMissingError
@@ -251,6 +307,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
         DatabaseError,
         ServerError,
         UserError,
+        CalendarError,
         PolicyFileError,
         ContractError,
         FileNotFoundError,

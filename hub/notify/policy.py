@@ -11,7 +11,9 @@ from hub.notify.text import alert_text, notice_text, restricted_text
 DUTY = "turno"
 """The recipient that every notified alert has: the phone of whoever is on duty, from the settings."""
 
-EQUIPMENT_KINDS = frozenset({"battery_low", "device_silent", "gateway_silent", "sensor_failed"})
+EQUIPMENT_KINDS = frozenset(
+    {"battery_low", "device_silent", "gateway_silent", "sensor_failed", "room_silent"}
+)
 """What only the municipality can mend. Neighbours who are told of it stop reading."""
 
 _LEAST_URGENT_FOR_GROUP = 2

@@ -16,6 +16,7 @@ from hub.notify.escalating import Escalator, escalation_loop, first_steps
 from hub.notify.escalation import NO_POLICIES, Policies
 from hub.notify.policy import NotifySettings, drafts_for, next_attempt_at
 from hub.notify.queue import Failed, Notification, Sent
+from hub.notify.room import room_heartbeat, watch_room
 from hub.notify.transports import Outgoing, Transport, TransportError
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "enqueue_for",
     "escalation_loop",
     "notify_loop",
+    "room_heartbeat",
+    "watch_room",
 ]
 
 log = logging.getLogger(__name__)

@@ -37,6 +37,7 @@ KIND_WORDS: Mapping[str, str] = {
     "device_silent": "SIN SEÑAL",
     "gateway_silent": "EQUIPO SIN SEÑAL",
     "sensor_failed": "SENSOR CON FALLA",
+    "room_silent": "CENTRAL SIN OPERADOR",
 }
 _MAX_KIND_CHARS = 24
 _MAX_CODE_CHARS = 12

@@ -27,6 +27,7 @@ STREAMS: dict[str, Stream] = {
         max_bytes=_GIB // 4,
         ack_wait_s=5.0,
         prefetch=200,
+        is_urgent=True,
     ),
     Leaf.EVENT: Stream(name="ALMENARA_EVENT", topics=[contract.subscription(Leaf.EVENT)], max_bytes=_GIB),
     Leaf.TELEMETRY: Stream(

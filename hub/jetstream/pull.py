@@ -93,6 +93,9 @@ class PullConsumer:
         self.counters.connections += 1
         inbox = client.new_inbox()
         await client.subscribe(inbox, cb=self._take)
+        if self._stream.is_urgent:
+            for subject in self._stream.subjects():
+                await client.subscribe(subject, queue=DURABLE, cb=self._overhear)
         clock = asyncio.get_running_loop().time
         while True:
             try:
@@ -150,6 +153,12 @@ class PullConsumer:
             self._has_room.set()
         self._set_up_state(True)
 
+    async def _overhear(self, message: Msg) -> None:
+        """A message on its way to the queue. Nobody counts on us: the queue has what we cannot hold."""
+        if len(self._queue) < self._stream.prefetch:
+            self._queue.append(message)
+            self._wake.set()
+
     def _set_up_state(self, is_up: bool) -> None:
         if is_up != self._is_up:
             self._is_up = is_up
@@ -193,7 +202,8 @@ class PullConsumer:
         """What cannot be said now stays unsaid: unacknowledged messages come again, repeats are stopped."""
         try:
             for message in batch:
-                await client.publish(message.reply, word)
+                if message.reply:  # what was overheard has none
+                    await client.publish(message.reply, word)
         except nats.errors.Error as error:
             log.warning("%s: %d messages not answered (%s)", self._name, len(batch), type(error).__name__)
 

@@ -30,7 +30,9 @@ _API_TIMEOUT_S = 5.0
 class Stream:
     """``topics`` are MQTT filters. ``ack_wait_s`` is how long a killed hub's messages wait for another hub.
 
-    ``prefetch`` is how many messages one hub may hold unacknowledged.
+    ``prefetch`` is how many messages one hub may hold unacknowledged. What ``is_urgent`` is also heard as it
+    passes, before the queue has it: a stream whose leader died stands still for seconds until the other nodes
+    have chosen a new one. The queue's copy comes later and is a repeat.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Stream:
     ack_wait_s: float = 10.0
     prefetch: int = 1000
     replicas: int = 3
+    is_urgent: bool = False
 
     def subjects(self) -> list[str]:
         return [subject_of(topic) for topic in self.topics]

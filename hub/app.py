@@ -27,7 +27,7 @@ from hub.database import Connection, DatabaseError, Pool, connect, listen_loop, 
 from hub.devices import commands, supervision
 from hub.devices.registry import Registry
 from hub.intake.clock_offsets import ClockOffsets
-from hub.intake.pipeline import Intake, React
+from hub.intake.pipeline import Intake
 from hub.intake.presence import Listening, Presence, flush_loop
 from hub.intake.shards import LANES, Shards, shard_name
 from hub.leases import Leases, Work
@@ -38,8 +38,11 @@ from hub.notify import calendars, room
 from hub.notify import service as notify
 from hub.notify.policy_file import PolicyBook, policy_watch_loop
 from hub.notify.transports.file import FileTransport
-from hub.rules.evaluate import RuleSet
-from hub.rules.library import EVENT_RULES, THRESHOLD_RULES
+from hub.rule_work import memories
+from hub.rule_work.live import LiveRules
+from hub.rule_work.timers import Timers
+from hub.rule_work.work import React, RuleWork
+from hub.rules.library import ready_rules
 from hub.servers import ServerError
 from hub.servers.broker import EmbeddedBroker, site_secret
 from hub.servers.child import Server
@@ -68,6 +71,11 @@ def postgres_folder(settings: HubSettings) -> Path:
 
 def broker_folder(settings: HubSettings) -> Path:
     return settings.data / "broker"
+
+
+def rules_folder(settings: HubSettings) -> Path:
+    """The municipality's own rules, beside those that come with the program."""
+    return settings.data / "rules"
 
 
 # ---------------------------------------------------------------------------------------- database
@@ -274,10 +282,13 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
     notify_wake, command_wake, bus = asyncio.Event(), asyncio.Event(), AlertBus()
     registry_changed = asyncio.Event()
     presence, policies = Presence(), PolicyBook(hub.settings.data / "policies.yaml")
+    rules = RuleWork(ready_rules(), hub.metrics)
+    live = LiveRules(hub.pool, rules, rules_folder(hub.settings), clock)
+    await live.start()
     intake = Intake(
         pool=hub.pool,
         registry=hub.registry,
-        rules=RuleSet(EVENT_RULES, THRESHOLD_RULES),
+        rules=rules,
         react=_reaction(hub, notify_wake, policies),
         send_receipt=lambda gateway, receipt: _send_receipt(hub, gateway, receipt),
         telemetry=PostgresTelemetry(),
@@ -326,6 +337,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         "notifications": lambda _: notify_wake.set(),
         "commands": lambda _: command_wake.set(),
         "alerts": bus.heard,
+        memories.CHANNEL: rules.memories.heard,
     }
     app = create_app(
         pool=hub.pool,
@@ -348,7 +360,17 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         web_server.serve(app, host, port, is_serving.set_result),
     ]
     if hub.does("intake"):
+        timers = Timers(
+            pool=hub.pool,
+            work=rules,
+            react=intake.react,
+            clock=clock,
+            listening_since=leases.fleet_since,
+            metrics=hub.metrics,
+        )
         loops += [
+            timers.run_loop(),
+            live.reload_loop(),
             leases.run_loop(work),
             flush_loop(presence, listening, hub.pool, clock),
             upkeep.upkeep_loop(hub.pool, clock, hub.settings.telemetry_days, hub.settings.event_days),

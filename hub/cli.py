@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 try:
+    from hub.rule_work.cli import add_rules
     from hub.settings import HubSettings, SettingsError, load
 except ModuleNotFoundError as error:  # a gateway's installation holds the edge alone
     sys.exit(f"almenara-hub: falta {error.name}; instale el hub con: pip install 'almenara[hub]'")
@@ -61,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     _add_contacts(commands)
     _add_policies(commands)
     _add_oncall(commands)
+    add_rules(commands, _add_server_options)
     _add_users(commands)
     return top
 

@@ -25,6 +25,12 @@ class Metrics:
         self.unknown_types = Counter(
             "almenara_unknown_event_types", "Events of a type that no rule knows", registry=r
         )
+        self.filed = Counter(
+            "almenara_findings_filed",
+            "Findings that opened no alert: late, or held back by a breaker",
+            registry=r,
+        )
+        self.timers = Counter("almenara_rule_timers", "Timers of rules that ran out", registry=r)
         self.receipts = Counter("almenara_receipts", "Ids confirmed to gateways", registry=r)
         self.alerts = Counter("almenara_alerts_opened", "Alerts opened", ["kind"], registry=r)
         self.notifications = Counter(

@@ -23,8 +23,8 @@ from hub.intake.pipeline import Handler, Intake, event_lane, telemetry_lane
 from hub.intake.presence import Presence
 from hub.metrics import Metrics
 from hub.mqtt.packets import Message
-from hub.rules.evaluate import RuleSet
-from hub.rules.library import EVENT_RULES, THRESHOLD_RULES
+from hub.rule_work.work import RuleWork
+from hub.rules.library import ready_rules
 from hub.telemetry.postgres import PostgresTelemetry, drop_old_partitions, ensure_partitions
 
 GATEWAY = "gw-boldos"
@@ -90,7 +90,7 @@ async def build(pool: Pool, adopts_unknown: bool = False) -> Lanes:
     intake = Intake(
         pool=pool,
         registry=registry,
-        rules=RuleSet(EVENT_RULES, THRESHOLD_RULES),
+        rules=RuleWork(ready_rules()),
         react=react,
         send_receipt=lambda gateway, receipt: made[0].receipts.append((gateway, receipt)),
         telemetry=PostgresTelemetry(),

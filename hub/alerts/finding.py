@@ -28,3 +28,5 @@ class Finding:
     watch_group: str = ""
     is_drill: bool = False
     source_event: uuid.UUID | None = None
+    rule_version: str = ""
+    """Which version of the rule; empty for what is no rule in a file."""

@@ -28,18 +28,18 @@ _OPEN = """
 with upserted as (
   insert into alerts (alert_id, code, kind, priority, state, dedup_key, device_id, gateway, place, sector,
     latitude, longitude, summary, rule, happened_at, time_quality, opened_at, last_event_at, event_count,
-    is_drill)
+    is_drill, rule_version)
   select f.alert_id,
     case when exists (select from alerts a where a.dedup_key = f.dedup_key and a.closed_at is null)
       then 'Z' || nextval('alert_numbers') % 100000 else next_alert_code() end,
     f.kind, f.priority, 'received', f.dedup_key, f.device_id, f.gateway, f.place,
     f.sector, f.latitude, f.longitude, f.summary, f.rule, f.happened_at, f.time_quality, $1, f.last_event_at,
-    f.event_count, f.is_drill
+    f.event_count, f.is_drill, f.rule_version
   from unnest((select $2::uuid[]), $3::text[], $4::smallint[], $5::text[], $6::int[], $7::text[], $8::text[],
     $9::text[], $10::float8[], $11::float8[], $12::text[], $13::text[], $14::timestamptz[], $15::text[],
-    $16::timestamptz[], $17::int[], $18::bool[])
+    $16::timestamptz[], $17::int[], $18::bool[], $23::text[])
     as f (alert_id, kind, priority, dedup_key, device_id, gateway, place, sector, latitude, longitude,
-          summary, rule, happened_at, time_quality, last_event_at, event_count, is_drill)
+          summary, rule, happened_at, time_quality, last_event_at, event_count, is_drill, rule_version)
   on conflict (dedup_key) where closed_at is null do update
     set priority = least(alerts.priority, excluded.priority),
         last_event_at = greatest(alerts.last_event_at, excluded.last_event_at),
@@ -93,7 +93,9 @@ async def open_or_join(connection: Connection, findings: Sequence[Finding], now:
         return []
     groups = _fold(findings)
     try:
-        rows = await connection.fetch(_OPEN, now, *_alert_columns(groups, now), *_log_columns(groups))
+        rows = await connection.fetch(
+            _OPEN, now, *_alert_columns(groups, now), *_log_columns(groups), _versions(groups)
+        )
     except asyncpg.UniqueViolationError as error:
         # The other transaction committed between the look at its code and the lock on it: the same batch
         # goes through next time, so say it in the way that callers repeat on.
@@ -150,6 +152,11 @@ def _alert_columns(groups: Sequence[_Group], now: datetime) -> list[list[object]
         [len(g.findings) for g in groups],
         [f.is_drill for f in firsts],
     ]
+
+
+def _versions(groups: Sequence[_Group]) -> list[str]:
+    """Last in the statement: one column more, without counting all the others anew."""
+    return [group.first.rule_version for group in groups]
 
 
 def _log_columns(groups: Sequence[_Group]) -> list[list[object]]:

@@ -8,15 +8,14 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import asyncpg
 
 from edge import contract
 from edge.contract import Leaf
-from hub.alerts.finding import Finding
 from hub.clock import Clock
-from hub.database import UNAVAILABLE, Connection, Pool, persist
+from hub.database import UNAVAILABLE, Pool, persist
 from hub.devices.registry import Device, Registry
 from hub.intake import store
 from hub.intake.clock_offsets import ClockOffsets
@@ -33,22 +32,12 @@ from hub.intake.decode import (
 )
 from hub.intake.presence import Presence
 from hub.metrics import Metrics
-from hub.rules.evaluate import Crossing, Happening, Reading, RuleSet
+from hub.rule_work.work import React, RuleWork
+from hub.rules.model import Happening, Reading
 from hub.telemetry import Point
 from hub.telemetry.postgres import PostgresTelemetry
 
 log = logging.getLogger(__name__)
-
-
-class React(Protocol):
-    """What happens with findings inside the batch's transaction: alerts open, notifications queue.
-
-    Returns how to tell of it once the transaction has committed.
-    """
-
-    async def __call__(
-        self, connection: Connection, findings: Sequence[Finding], now: datetime
-    ) -> Callable[[], None]: ...
 
 
 SendReceipt = Callable[[str, contract.Receipt], None]
@@ -63,7 +52,7 @@ class Intake:
 
     pool: Pool
     registry: Registry
-    rules: RuleSet
+    rules: RuleWork
     react: React
     send_receipt: SendReceipt
     telemetry: PostgresTelemetry
@@ -72,15 +61,12 @@ class Intake:
     metrics: Metrics
     clock: Clock
     adopts_unknown: bool = False
-    raised: dict[tuple[str, int], bool] = field(default_factory=dict)
 
     async def load(self) -> None:
         """Read what the lanes keep in memory: at the start, and when a shard comes from another hub."""
         await self.telemetry.load(self.pool)
         await self.offsets.load(self.pool)
-        rows = await self.pool.fetch("select rule, device_id from rule_states where state = 'raised'")
-        self.raised.clear()
-        self.raised.update({(r["rule"], r["device_id"]): True for r in rows})
+        await self.rules.load(self.pool)
 
 
 Handler = Callable[[Sequence[Incoming]], Awaitable[None]]
@@ -152,14 +138,17 @@ async def _store_events(intake: Intake, leaf: Leaf, rows: Sequence[EventRow]) ->
                 if (key := store.key(row)) in new_keys and key not in seen:
                     seen.add(key)
                     fresh.append(row)
-            findings = intake.rules.on_events(_happening(row) for row in fresh)
-            tell = await intake.react(connection, findings, rows[0].received_at) if findings else None
+            received_at = rows[0].received_at
+            verdict = await intake.rules.judge(connection, [_happening(row) for row in fresh], received_at)
+            findings = verdict.findings
+            tell = await intake.react(connection, findings, received_at) if findings else None
+    intake.rules.committed(verdict)
     if tell:
         tell()
     for row in rows:
         intake.presence.seen(row.device.device_id, row.received_at)
     intake.metrics.stored.labels(leaf).inc(len(fresh))
-    unknown = sum(not intake.rules.knows(row.type) for row in fresh)
+    unknown = sum(not intake.rules.rules.knows(row.type) for row in fresh)
     if unknown:
         intake.metrics.unknown_types.inc(unknown)
     if len(fresh) < len(rows):
@@ -167,7 +156,9 @@ async def _store_events(intake: Intake, leaf: Leaf, rows: Sequence[EventRow]) ->
 
 
 def _happening(row: EventRow) -> Happening:
-    return Happening(row.id, row.type, row.device, row.happened_at, row.time_quality.value, row.is_drill)
+    return Happening(
+        row.id, row.type, row.device, row.happened_at, row.time_quality.value, row.is_drill, row.data
+    )
 
 
 async def _note_repeats(
@@ -273,10 +264,10 @@ async def _store_samples(intake: Intake, samples: Sequence[_Sample], received_at
     with intake.metrics.commit_s.labels(Leaf.TELEMETRY).time():
         async with intake.pool.acquire() as connection, connection.transaction():
             new = await intake.telemetry.write(connection, points, received_at)
-            findings, crossings = intake.rules.on_readings(readings, intake.raised)
+            verdict = await intake.rules.judge(connection, readings, received_at)
+            findings = verdict.findings
             tell = await intake.react(connection, findings, received_at) if findings else None
-            await _remember(connection, crossings)
-    intake.raised.update({(c.rule.name, c.device_id): c.is_raised for c in crossings})
+    intake.rules.committed(verdict)
     if tell:
         tell()
     for s in current:
@@ -290,21 +281,9 @@ async def _store_samples(intake: Intake, samples: Sequence[_Sample], received_at
 
 def _reading(intake: Intake, sample: _Sample) -> Reading | None:
     point = sample.point
-    if point.value is None or not intake.rules.concerns(point.quantity):
+    if point.value is None or not intake.rules.rules.concerns(point.quantity):
         return None
     return Reading(sample.device, point.quantity, point.at, point.value)
-
-
-async def _remember(connection: Connection, crossings: Sequence[Crossing]) -> None:
-    for crossing in crossings:
-        await connection.execute(
-            "insert into rule_states (rule, device_id, state, since) values ($1, $2, $3, $4)"
-            " on conflict (rule, device_id) do update set state = excluded.state, since = excluded.since",
-            crossing.rule.name,
-            crossing.device_id,
-            "raised" if crossing.is_raised else "normal",
-            crossing.at,
-        )
 
 
 # ------------------------------------------------------------------------------------------ common

@@ -83,20 +83,15 @@ class Streams:
 
 
 def shared_telemetry_lane(intake: Intake) -> Handler:
-    """The telemetry lane where any hub may get a device's readings: thresholds are read before each batch.
+    """The telemetry lane where any hub may get a device's readings: memories are read with each batch.
 
-    Two hubs that hold two crossing readings of one device at the same moment may both find it: the alert is
-    then joined instead of opened twice.
+    Where two hubs hold readings of one device at the same moment, the second one to write a memory sees
+    that it changed and repeats its batch.
     """
     handle = telemetry_lane(intake)
 
-    async def read_raised() -> None:
-        rows = await intake.pool.fetch("select rule, device_id from rule_states where state = 'raised'")
-        intake.raised.clear()
-        intake.raised.update({(r["rule"], r["device_id"]): True for r in rows})
-
     async def act(messages: Sequence[Incoming]) -> None:
-        await persist(read_raised, intake.clock.sleep, "thresholds")
+        intake.rules.memories.clear()
         await handle(messages)
 
     return act

@@ -1,196 +1,213 @@
-"""From what the field says to findings. Pure: no clock, no database, no waiting."""
+"""From what the field says to findings. Pure: no clock, no database, no waiting.
 
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, time
-from typing import Protocol
-from zoneinfo import ZoneInfo
+The caller hands in signals and memories and gets findings and changed memories back. Where the memories
+live, and who wakes a timer, is ``hub.rule_work``'s matter.
+"""
+
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
 
 from hub.alerts.finding import Finding
-from hub.rules.model import Direction, EventRule, ThresholdRule
+from hub.rules.asking import NOTHING_AROUND, Around, holds
+from hub.rules.concluding import finding_of
+from hub.rules.errors import ConditionError
+from hub.rules.index import Index
+from hub.rules.model import (
+    SCOPE_OF,
+    Asked,
+    Happening,
+    Key,
+    Limit,
+    Memory,
+    Place,
+    Rule,
+    Signal,
+    Step,
+    Timed,
+    instant,
+    seconds,
+)
+from hub.rules.operators.absence import Absence
 
-SANTIAGO = ZoneInfo("America/Santiago")
-
-
-class Place(Protocol):
-    """What a rule may know of a device; the registry's ``Device`` fits."""
-
-    @property
-    def device_id(self) -> int: ...
-    @property
-    def gateway(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def place(self) -> str: ...
-    @property
-    def sector(self) -> str: ...
-    @property
-    def latitude(self) -> float | None: ...
-    @property
-    def longitude(self) -> float | None: ...
-    @property
-    def watch_group(self) -> str: ...
+Active = Callable[[int], Container[str]]
+"""device id → the rules that remember something of that device alone."""
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
-    """A stored event as rules see it."""
+class Match:
+    """A rule that a signal concerns, and the memory that they meet in."""
 
-    id: uuid.UUID
-    type: str
-    device: Place
-    happened_at: datetime
-    time_quality: str
-    is_drill: bool = False
+    rule: Rule
+    signal: Signal
+    key: Key
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A stored measurement as rules see it; ``value`` in the quantity's SenML unit."""
+class Failure:
+    """A rule that raised an error while it was evaluated."""
 
-    device: Place
-    quantity: str
-    at: datetime
-    value: float
+    rule: Rule
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
-class Crossing:
-    """A threshold was passed (``is_raised``) or the value is back on the quiet side."""
+class Decision:
+    """What a batch comes to. ``late``: what would have been found, had it been told in time."""
 
-    rule: ThresholdRule
-    device_id: int
-    is_raised: bool
-    at: datetime
-
-
-def is_within(window: tuple[time, time], instant: datetime) -> bool:
-    """Whether the local time of day in Chile lies in the window, which may cross midnight."""
-    local, (start, end) = instant.astimezone(SANTIAGO).time(), window
-    return start <= local < end if start <= end else local >= start or local < end
+    findings: list[Finding] = field(default_factory=list)
+    late: list[Finding] = field(default_factory=list)
+    memories: dict[Key, Memory] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    succeeded: set[str] = field(default_factory=set)
 
 
 class RuleSet:
     """Rules indexed by what they look at; one lookup decides that a message concerns nobody."""
 
-    def __init__(self, events: Iterable[EventRule], thresholds: Iterable[ThresholdRule]) -> None:
-        self._by_type: dict[str, list[EventRule]] = {}
-        self._by_quantity: dict[str, list[ThresholdRule]] = {}
-        for rule in events:
-            self._by_type.setdefault(rule.event_type, []).append(rule)
-        for threshold in thresholds:
-            self._by_quantity.setdefault(threshold.quantity, []).append(threshold)
-
-    def on_events(self, happenings: Iterable[Happening]) -> list[Finding]:
-        return [
-            _event_finding(rule, happening)
-            for happening in happenings
-            for rule in self._by_type.get(happening.type, ())
-        ]
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.rules: dict[str, Rule] = {rule.name: rule for rule in rules}
+        self._index = Index(self.rules.values())
 
     def knows(self, event_type: str) -> bool:
-        return event_type in self._by_type
+        return event_type in self._index.event_types
 
     def concerns(self, quantity: str) -> bool:
-        return quantity in self._by_quantity
+        return quantity in self._index.quantities
 
-    def on_readings(
-        self, readings: Sequence[Reading], raised: Mapping[tuple[str, int], bool]
-    ) -> tuple[list[Finding], list[Crossing]]:
-        """Findings of a batch, and the changes of state to remember.
+    def matches(self, signals: Iterable[Signal], active: Active) -> list[Match]:
+        """Which rules the signals concern, in the order of time."""
+        return [
+            Match(rule, signal, key_of(rule, signal))
+            for signal in sorted(signals, key=lambda s: s.at)
+            for rule in self._index.rules_for(signal, active)
+        ]
 
-        ``raised`` tells which (rule, device) already is beyond its threshold.
+    def decide(
+        self,
+        matches: Sequence[Match],
+        memories: Mapping[Key, Memory],
+        now: datetime,
+        around: Around = NOTHING_AROUND,
+    ) -> Decision:
+        """Judge the matches one after the other; ``now`` is when they were received."""
+        decision = Decision()
+        now_s = seconds(now)
+        for match in matches:
+            memory = decision.memories.get(match.key) or memories.get(match.key) or Memory()
+            try:
+                self._judge(match, memory, _asked(match, now_s, around), now_s, around, decision)
+            except ConditionError as error:
+                decision.failures.append(_failure(match.rule, error))
+                if match.rule.priority == 1:
+                    # A condition that fails must not silence a call for help: it counts as met.
+                    asked = replace(_asked(match, now_s, around), holds=lambda: True)
+                    self._judge(match, memory, asked, now_s, around, decision)
+            except Exception as error:  # noqa: BLE001 - one rule's failure never stops the others
+                decision.failures.append(_failure(match.rule, error))
+            else:
+                decision.succeeded.add(match.rule.name)
+        return decision
+
+    def _judge(
+        self, match: Match, memory: Memory, asked: Asked, now_s: float, around: Around, decision: Decision
+    ) -> None:
+        rule, signal = match.rule, match.signal
+        step = rule.operator.step(_fitting(rule, memory), signal, asked)
+        if step is None:
+            return
+        if rule.operator.is_stateful:
+            _remember(rule, match.key, memory, step, signal.device.device_id, decision)
+        if step.told is not None:
+            finding = finding_of(rule, signal.device, step.told, now_s, signal, around)
+            (decision.late if step.told.is_late else decision.findings).append(finding)
+
+    def due(
+        self, key: Key, memory: Memory, device: Place | None, now: datetime, seen_at: datetime | None = None
+    ) -> Decision:
+        """The memory's timer ran out; ``seen_at`` is when its device was last heard (absence only).
+
+        Nothing happens before its time, nor for a rule that is not known here.
         """
-        now_raised = dict(raised)
-        findings: list[Finding] = []
-        crossings: dict[tuple[str, int], Crossing] = {}
-        for reading in sorted(readings, key=lambda r: r.at):
-            for rule in self._by_quantity.get(reading.quantity, ()):
-                if rule.device_kind not in (None, reading.device.kind):
-                    continue
-                key = (rule.name, reading.device.device_id)
-                before = now_raised.get(key, False)
-                after = _is_raised(rule, reading.value, before)
-                if after == before:
-                    continue
-                now_raised[key] = after
-                crossings[key] = Crossing(rule, reading.device.device_id, after, reading.at)
-                if after:
-                    findings.append(_threshold_finding(rule, reading))
-        return findings, list(crossings.values())
+        rule = self.rules.get(key[0])
+        if rule is None or memory.due_at is None or memory.due_at > now:
+            return Decision()
+        operator, state = rule.operator, _fitting(rule, memory)
+        rest = Memory(None, None, memory.device_id, memory.version)
+        if state is None or device is None or not isinstance(operator, Timed):
+            # Another rule by that name, or a device that was deleted: nothing is left to watch.
+            return Decision(memories={key: rest})
+        try:
+            step = operator.on_due(state, seconds(now), None if seen_at is None else seconds(seen_at))
+        except Exception as error:  # noqa: BLE001 - one rule's failure never stops the others
+            return Decision(memories={key: rest}, failures=[_failure(rule, error)])
+        return _timed_out(rule, key, memory, step or Step(state), device, now)
+
+    def heartbeats(self, rule: str) -> tuple[frozenset[str], frozenset[str]] | None:
+        """(event types, quantities) whose silence the rule waits for; None for other rules."""
+        found = self.rules.get(rule)
+        if found is None or not isinstance(found.operator, Absence):
+            return None
+        return found.operator.events, found.operator.quantities
 
 
-def _is_raised(rule: ThresholdRule, value: float, before: bool) -> bool:
-    limit = rule.clear_at if before else rule.raise_at
-    return value >= limit if rule.direction is Direction.ABOVE else value <= limit
+def key_of(rule: Rule, signal: Signal) -> Key:
+    scope = SCOPE_OF[rule.by](signal.device)
+    # A drill never meets what really happens.
+    return rule.name, scope + ":drill" if signal.is_drill else scope
 
 
-def _event_finding(rule: EventRule, happening: Happening) -> Finding:
-    at_night = rule.night is not None and is_within(rule.night, happening.happened_at)
-    return _finding(
-        rule,
-        happening.device,
-        summary=f"{rule.title}: {_label(happening.device)}",
-        priority=rule.night_priority if at_night and rule.night_priority else rule.priority,
-        happened_at=happening.happened_at,
-        time_quality=happening.time_quality,
-        is_drill=happening.is_drill,
-        source_event=happening.id,
+def _failure(rule: Rule, error: Exception) -> Failure:
+    return Failure(rule, f"{type(error).__name__}: {error}"[:300])
+
+
+def _timed_out(rule: Rule, key: Key, memory: Memory, step: Step, device: Place, now: datetime) -> Decision:
+    decision = Decision()
+    _remember(rule, key, memory, step, memory.device_id, decision)
+    if step.told is not None:
+        finding = finding_of(rule, device, step.told, seconds(now), None, NOTHING_AROUND, key[1])
+        # An overdue timer is no late news: it was this hub that was away.
+        (decision.late if step.told.is_late else decision.findings).append(finding)
+    return decision
+
+
+def _fitting(rule: Rule, memory: Memory) -> dict[str, Any] | None:
+    """The state, unless a rule of another form left it under this name."""
+    state = memory.state
+    return state if state is not None and state.get("op") == rule.operator_name else None
+
+
+def _remember(
+    rule: Rule, key: Key, memory: Memory, step: Step, device_id: int | None, decision: Decision
+) -> None:
+    due_at = None if step.due_s is None else instant(step.due_s)
+    state = None if step.state is None else {**step.state, "op": rule.operator_name}
+    if state != memory.state or due_at != memory.due_at:
+        decision.memories[key] = Memory(state, due_at, device_id, memory.version)
+
+
+def _asked(match: Match, now_s: float, around: Around) -> Asked:
+    rule, signal = match.rule, match.signal
+    device_id = signal.device.device_id
+    return Asked(
+        device_id=device_id,
+        is_drill=signal.is_drill,
+        holds=partial(_holds, rule, signal, around),
+        limit=lambda limit: _limit(limit, device_id, around),
+        is_late=lambda at_s: now_s - at_s > rule.watermark_s,
+        fields=signal.fields if isinstance(signal, Happening) else dict,
     )
 
 
-def _threshold_finding(rule: ThresholdRule, reading: Reading) -> Finding:
-    return _finding(
-        rule,
-        reading.device,
-        summary=f"{rule.title}: {_label(reading.device)} ({_number(rule.quantity, reading.value)})",
-        priority=rule.priority,
-        happened_at=reading.at,
-    )
+def _holds(rule: Rule, signal: Signal, around: Around) -> bool:
+    if rule.condition is None and rule.during is None:
+        return True
+    return holds(rule.condition, rule.during, rule, signal, around)
 
 
-_FORMATS = {"battery": lambda v: f"{v * 100:.0f} %", "level": lambda v: f"{v:.2f} m".replace(".", ",")}
-
-
-def _number(quantity: str, value: float) -> str:
-    return _FORMATS.get(quantity, lambda v: f"{v:g}".replace(".", ","))(value)
-
-
-def _label(device: Place) -> str:
-    return device.name or device.place or f"dispositivo {device.device_id}"
-
-
-def _finding(
-    rule: EventRule | ThresholdRule,
-    device: Place,
-    *,
-    summary: str,
-    priority: int,
-    happened_at: datetime,
-    time_quality: str = "device",
-    is_drill: bool = False,
-    source_event: uuid.UUID | None = None,
-) -> Finding:
-    return Finding(
-        rule=rule.name,
-        kind=rule.kind,
-        priority=priority,
-        # A drill never joins a real alert, nor the other way round.
-        dedup_key=f"{rule.kind}:{device.device_id}" + (":drill" if is_drill else ""),
-        summary=summary,
-        happened_at=happened_at,
-        time_quality=time_quality,
-        device_id=device.device_id,
-        gateway=device.gateway,
-        place=device.place or device.name,
-        sector=device.sector,
-        latitude=device.latitude,
-        longitude=device.longitude,
-        watch_group=device.watch_group,
-        is_drill=is_drill,
-        source_event=source_event,
-    )
+def _limit(limit: Limit, device_id: int, around: Around) -> float:
+    if limit.name is None:
+        return limit.value
+    return around.limits.get((device_id, limit.name), limit.value)

@@ -49,6 +49,13 @@ KILLS = (
         plan={"broker": "embedded"},
         simulated="a power cut of a machine would also take what its kernel had not written yet",
     ),
+    Fault(
+        name="two-hubs",
+        title="two hubs share the load; one killed until the other has taken over, then the other killed",
+        play=kills.one_of_two_hubs,
+        check=kills.taken_over_soon,
+        plan={"hubs": 2, "edges": 4},
+    ),
 )
 NETWORK = (
     Fault(

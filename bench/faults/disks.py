@@ -21,8 +21,14 @@ from hub.servers.postgres import choose, installations
 _TMPFS_BYTES = 4 * 1024 * 1024
 _TORN_PAGES = 3
 _EDGE_PAGE = 4096
+# sqlite.org/fileformat2.html#the_write_ahead_log: a header, then frames of a header and a page.
+_WAL_HEADER = 32
+_WAL_FRAME = 24 + _EDGE_PAGE
+_LEAST_FRAMES = 8
 _PG_PAGE = 8192
 _PG_TORN_PAGES = 60
+_ROWS_BEFORE_TEAR = 300
+_ROWS_LIMIT_S = 30.0
 
 
 # --------------------------------------------------------------------------------------- disk full
@@ -127,15 +133,21 @@ def _cut_file(edge: Edge, world: World) -> str:
 
 
 def _flip_log(edge: Edge, world: World) -> str:
-    """A byte in the first half of the write-ahead log."""
+    """A byte of a page in the middle of the write-ahead log's present round."""
     log = edge.outbox.with_name("outbox.db-wal")
     content = bytearray(log.read_bytes())
-    if len(content) < 2 * _EDGE_PAGE:
-        raise WorldError("the write-ahead log is empty")
-    at = world.chance.randrange(100, len(content) // 2)
-    content[at] ^= 0xFF
+    salts = content[16:24]
+    frames = [
+        at
+        for at in range(_WAL_HEADER, len(content) - _WAL_FRAME, _WAL_FRAME)
+        if content[at + 8 : at + 16] == salts
+    ]
+    if len(frames) < _LEAST_FRAMES:
+        raise WorldError("the write-ahead log is nearly empty")
+    number = world.chance.randrange(len(frames) // 4, len(frames) // 2)
+    content[frames[number] + _WAL_FRAME // 2] ^= 0xFF
     log.write_bytes(content)
-    return f"byte {at} of {len(content)} of the write-ahead log turned over"
+    return f"a byte of frame {number} of {len(frames)} of the write-ahead log turned over"
 
 
 async def tears_reported(world: World, evidence: Evidence) -> None:
@@ -163,15 +175,14 @@ async def tears_reported(world: World, evidence: Evidence) -> None:
 async def torn_pages(world: World) -> None:
     """PostgreSQL killed under load, and pages that it was writing left half old, half new on the disk."""
     world.start_edges()
-    first, second, third = world.moments(3)
-    await world.reach(first)
-    await world.cluster.admin("checkpoint")
     oid = (await world.database.rows("select oid from pg_database where datname = current_database()"))[0][0]
     base = world.cluster.server.data / "base" / str(oid)
-    before = world.folder / "before"
-    shutil.copytree(base, before)
-    for moment in (second, third):
+    for number, moment in enumerate(world.moments(2)):
         await world.reach(moment)
+        await world.cluster.admin("checkpoint")
+        before = world.folder / f"before-{number}"
+        shutil.copytree(base, before)
+        await _wait_for_rows(world, _ROWS_BEFORE_TEAR)
         world.strike()
         await world.cluster.kill()
         torn = _tear(world, base, before, str(oid))
@@ -180,6 +191,15 @@ async def torn_pages(world: World) -> None:
             world.tally.problems.append("no page could be torn")
         await world.cluster.start()
     await world.reach(1.0)
+
+
+async def _wait_for_rows(world: World, more: int) -> None:
+    """Until the database has stored so many more events."""
+    async with asyncio.timeout(_ROWS_LIMIT_S):
+        counts = [(await world.database.rows("select count(*) from events"))[0][0]]
+        while counts[-1] < counts[0] + more:
+            await asyncio.sleep(0.02)
+            counts.append((await world.database.rows("select count(*) from events"))[0][0])
 
 
 def _tear(world: World, base: Path, before: Path, oid: str) -> int:

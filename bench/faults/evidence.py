@@ -23,6 +23,7 @@ _HANDLED = """
     where l.source_event is not null and l.move in ('opened', 'joined')
 """
 _COUNTS = "select alert_id::text, event_count from alerts where kind = 'panic'"
+_STEPS = "select alert_id::text, note from alert_log where move = 'escalated'"
 _TEXTS = "select notification_id::text, alert_id::text, recipient, state from notifications"
 
 
@@ -53,7 +54,7 @@ class _Scale:
 
 
 async def read_evidence(
-    edges: Sequence[Edge], database: Database, texts: Path, pending: dict[str, int]
+    edges: Sequence[Edge], database: Database, texts: Sequence[Path], pending: dict[str, int]
 ) -> Evidence:
     scale = _Scale()
     return Evidence(
@@ -76,7 +77,8 @@ async def read_evidence(
         handled=[(r[0], r[1]) for r in await database.rows(_HANDLED)],
         event_counts={r[0]: r[1] for r in await database.rows(_COUNTS)},
         texts=[Text(id=r[0], alert_id=r[1], recipient=r[2], state=r[3]) for r in await database.rows(_TEXTS)],
-        lines=_read_lines(texts, scale),
+        lines=[line for path in texts for line in _read_lines(path, scale)],
+        steps=[(r[0], r[1]) for r in await database.rows(_STEPS)],
         pending={name: n for name, n in pending.items() if n},
     )
 

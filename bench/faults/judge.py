@@ -57,7 +57,8 @@ class SentLine:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
     """Everything that is looked at. ``handled`` are (event, alert) pairs of the alerts' timelines;
-    ``event_counts`` what each alert counts; ``pending`` what still waits anywhere at the end."""
+    ``event_counts`` what each alert counts; ``steps`` (alert, line) of escalation; ``pending`` what still
+    waits anywhere at the end."""
 
     accepted: Sequence[Accepted]
     stored: Sequence[Stored]
@@ -65,6 +66,7 @@ class Evidence:
     event_counts: Mapping[str, int]
     texts: Sequence[Text]
     lines: Sequence[SentLine]
+    steps: Sequence[tuple[str, str]] = ()
     pending: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -107,6 +109,7 @@ def judge(evidence: Evidence, allowance: Allowance | None = None) -> list[Violat
         ("sequence_gap", [] if allowed.may_gap else list(_sequence_gaps(evidence.stored))),
         ("panic_without_alert", list(_without_alert(evidence))),
         ("panic_unnotified", list(_unnotified(evidence))),
+        ("step_fired_twice", list(_repeated(evidence.steps))),
         ("told_too_often", list(_told_too_often(evidence, allowed.hub_kills))),
         ("still_pending", [f"{name}: {n}" for name, n in evidence.pending.items() for _ in range(n)]),
     ]
@@ -197,7 +200,12 @@ def _told_too_often(evidence: Evidence, hub_kills: int) -> Iterator[str]:
     for text_id, count in Counter(line.text_id for line in evidence.lines).items():
         if count > 1 + hub_kills:
             yield f"text {text_id} sent {count} times with {hub_kills} kills of the hub"
-    yield from _repeated((f"alert {text.alert_id}", text.recipient) for text in evidence.texts)
+    steps = Counter(alert_id for alert_id, _ in evidence.steps)
+    told = Counter((text.alert_id, text.recipient) for text in evidence.texts)
+    for (alert_id, recipient), count in told.items():
+        # Once when it opens, then at most once for each step that fired.
+        if count > 1 + steps[alert_id]:
+            yield f"alert {alert_id}: {count} texts to {recipient} with {steps[alert_id]} steps"
 
 
 # ------------------------------------------------------------------------------------------ figures

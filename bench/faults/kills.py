@@ -1,5 +1,6 @@
 """Blows that end processes with ``kill -9``."""
 
+from bench.faults.judge import Blow, Evidence, recovery_s
 from bench.faults.world import World
 
 
@@ -54,3 +55,36 @@ async def everything(world: World) -> None:
     for edge in world.edges:
         edge.launch()
     await world.start_hub()
+
+
+_TAKEN_OVER_S = 10.0
+"""A hub that stays away leaves its share to the others within this."""
+
+
+async def one_of_two_hubs(world: World) -> None:
+    """First one stays away until the other has taken its share; later the other is killed and comes back."""
+    world.start_edges()
+    gone, other = world.chance.sample(world.hubs, 2)
+    first, back, second = world.moments(3)
+    await world.reach(first)
+    world.strike()
+    await world.kill_hub(gone)
+    await world.reach(back)
+    await world.start_hub(gone)
+    await world.reach(second)
+    world.strike()
+    await world.kill_hub(other)
+    await world.hesitate()
+    await world.start_hub(other)
+    await world.reach(1.0)
+
+
+async def taken_over_soon(world: World, evidence: Evidence) -> None:
+    """Each gateway's events are stored again soon after the kill, whichever hub had it."""
+    worst_s = 0.0
+    for edge in world.edges:
+        blows = [Blow(blow.at_ms, (edge.gateway,)) for blow in world.blows]
+        worst_s = max([worst_s, *recovery_s(evidence, blows)])
+    world.tally.notes["longest silence of a gateway"] = f"{worst_s:.1f} s"
+    if worst_s > _TAKEN_OVER_S:
+        world.tally.problems.append(f"a gateway's events waited {worst_s:.1f} s for another hub")

@@ -79,7 +79,7 @@ class Hub(Program):
     def __init__(self, folder: Path, *options: str) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o711)
         words = [sys.executable, "-m", "hub.cli", "serve", "--http", "127.0.0.1:0", "--data", str(folder)]
-        super().__init__("hub", [*words, *options], folder / "hub.log")
+        super().__init__(folder.name, [*words, *options], folder / "hub.log")
         self.folder = folder
         self.repeats = 0
         self._repeats_seen = 0
@@ -101,7 +101,7 @@ class Hub(Program):
 
     def is_ready(self) -> bool:
         if self.pid is None:
-            raise ProgramError(f"the hub ended: {files.tail(self.log)}")
+            raise ProgramError(f"{self.name} ended: {files.tail(self.log)}")
         return self.url is not None
 
     def look_at_repeats(self) -> None:

@@ -90,7 +90,7 @@ def _markdown(run: Run, facts: dict[str, object]) -> str:
     for o in run.outcomes:
         parts.append(f"- **{o.name}**: {o.title}." + (f" Simulated: {o.simulated}." if o.simulated else ""))
         parts += [f"  - {name}: {value}" for name, value in o.notes.items()]
-    parts += ["", "Not played: two hubs that share the load, one killed (the intake is not sharded yet)."]
+    parts += ["", "The three-node NATS JetStream cluster has a run of its own (`bench/cluster`)."]
     if complaints := _complaints(run):
         parts += ["", "## Violations", "", *(f"- {line}" for line in complaints)]
     return "\n".join(parts) + "\n"

@@ -129,7 +129,7 @@ def _fill(outcome: Outcome, world: World, evidence: Evidence) -> None:
     outcome.alerts = len(evidence.event_counts)
     outcome.texts = len(evidence.texts)
     outcome.texts_repeated = len(evidence.lines) - len({line.text_id for line in evidence.lines})
-    outcome.repeats_stopped = world.hub.repeats
+    outcome.repeats_stopped = sum(hub.repeats for hub in world.hubs)
     outcome.late_arrivals = judge.out_of_order_arrivals(evidence.stored)
     outcome.recovery_s = [round(s, 2) for s in judge.recovery_s(evidence, world.blows)]
     outcome.drained, outcome.drain_s = world.drained_events, round(world.drain_s, 2)

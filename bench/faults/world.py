@@ -24,6 +24,7 @@ from hub.servers.broker import gateway_password, site_secret
 WORKERS = 32
 PANIC_EVERY = 25
 _LOOK_S = 0.2
+_LAST_TEXTS_S = 5.0
 _OUTBOX_LIMIT_BYTES = 1024 * 1024 * 1024
 _STALL_LIMIT_S = 150.0
 _CONTACTS = "name,phone,watch_group\nAna Rojas,+56987650001,vecinos\nLuis Soto,+56987650002,vecinos\n"
@@ -44,6 +45,7 @@ class Plan:
 
     events: int
     edges: int = 2
+    hubs: int = 1
     broker: str = "mosquitto"
     flood: Mapping[str, float] = field(default_factory=dict)
     edge_proxies: bool = False
@@ -91,7 +93,7 @@ class World:
         self.proxies: dict[str, Proxy] = {}
         self.hub_proxy: Proxy | None = None
         self.mosquitto: Mosquitto | None = None
-        self.hub: Hub
+        self.hubs: list[Hub] = []
         self.database: Database
         self.drain_s = 0.0
         self.drained_events = 0
@@ -114,8 +116,12 @@ class World:
             self.mosquitto = Mosquitto(self.folder / "broker", has_memory=self.plan.broker == "lasting")
             self.mosquitto.launch()
             await self.until(self.mosquitto.is_ready, "mosquitto")
-        self.hub = Hub(self.folder / "hub", "--database", self.database.dsn, *(await self._broker_option()))
-        await self.start_hub()
+        options = ["--database", self.database.dsn, *(await self._broker_option())]
+        if self.plan.hubs > 1:
+            options += ["--shards", str(2 * self.plan.hubs)]
+        self.hubs = [Hub(self.folder / f"hub-{k + 1}", *options) for k in range(self.plan.hubs)]
+        for hub in self.hubs:
+            await self.start_hub(hub)
         for edge in self.edges:
             await self._prepare_edge(edge)
         self._watch = asyncio.create_task(self._watch_loop())
@@ -200,9 +206,15 @@ class World:
         for edge in self.edges:
             edge.launch()
 
-    async def start_hub(self) -> None:
-        self.hub.launch()
-        await self.until(self.hub.is_ready, "the hub")
+    @property
+    def hub(self) -> Hub:
+        """The only one, or the first of several."""
+        return self.hubs[0]
+
+    async def start_hub(self, hub: Hub | None = None) -> None:
+        hub = hub or self.hub
+        hub.launch()
+        await self.until(hub.is_ready, hub.name)
 
     # ------------------------------------------------------------------------------------ progress
 
@@ -251,10 +263,11 @@ class World:
         self.tally.edge_kills += 1
         await edge.kill()
 
-    async def kill_hub(self) -> None:
+    async def kill_hub(self, hub: Hub | None = None) -> None:
+        hub = hub or self.hub
         self.tally.hub_kills += 1
-        self.hub.look_at_repeats()
-        await self.hub.kill()
+        hub.look_at_repeats()
+        await hub.kill()
 
     async def kill_embedded_broker(self, *, forgets: bool) -> None:
         """The hub starts it again; ``forgets``: its store is gone before that."""
@@ -316,6 +329,15 @@ class World:
             await asyncio.sleep(_LOOK_S)
             waiting = await self.pending()
         self.drain_s = max(0.0, rows_done_ms - began_ms) / 1000
+        await self._end_the_watch()
+
+    async def _end_the_watch(self) -> None:
+        """Nobody here takes an alert, so it would escalate for ever: no step from here on."""
+        await self.database.execute("update escalations set due_at = null")
+        for _ in range(round(_LAST_TEXTS_S / _LOOK_S)):
+            if not (await self.pending())["texts"]:
+                return
+            await asyncio.sleep(_LOOK_S)
 
     # ----------------------------------------------------------------------------------------- end
 
@@ -323,9 +345,11 @@ class World:
         """Stop everything in order, and read what is left behind."""
         for edge in self.edges:
             await edge.stop()
-        self.hub.look_at_repeats()
-        await self.hub.stop()
-        return await read_evidence(self.edges, self.database, self.hub.texts, await self.pending())
+        for hub in self.hubs:
+            hub.look_at_repeats()
+            await hub.stop()
+        texts = [hub.texts for hub in self.hubs]
+        return await read_evidence(self.edges, self.database, texts, await self.pending())
 
     async def abandon(self) -> None:
         """End whatever still runs; called in any case."""
@@ -333,8 +357,8 @@ class World:
             self._watch.cancel()
         for edge in self.edges:
             await edge.kill()
-        if hasattr(self, "hub"):
-            await self.hub.kill()
+        for hub in self.hubs:
+            await hub.kill()
         if self.mosquitto is not None:
             await self.mosquitto.kill()
         for proxy in [*self.proxies.values(), *([self.hub_proxy] if self.hub_proxy else [])]:
@@ -346,4 +370,5 @@ class World:
         """The hub counts stopped repeats in memory: look often, a kill forgets them."""
         while True:
             await asyncio.sleep(0.5)
-            await asyncio.to_thread(self.hub.look_at_repeats)
+            for hub in self.hubs:
+                await asyncio.to_thread(hub.look_at_repeats)

@@ -157,7 +157,7 @@ class Outbox:
         self._listeners.append(listener)
 
     def take_torn(self) -> list[TornFile]:
-        """Damaged files that were set aside since the last call."""
+        """What was found damaged since the last call: files set aside, rows that rotted in a good one."""
         taken = list(self._torn)
         self._torn.clear()
         return taken
@@ -208,6 +208,9 @@ class Outbox:
                 store = self._replace(store)
             for job in batch:
                 _commit_alone(store, job)
+        if store.damaged:
+            self._torn.append(TornFile(name=self._path.name, saved=0, lost=store.damaged))
+            store.damaged = 0
         store.restore_ballast()
         return store
 

@@ -94,6 +94,7 @@ class Store:
 
     def _load(self) -> None:
         """What is kept in memory beside the file, read from it."""
+        self.damaged = 0
         self._dirty: set[tuple[str, int]] = set()
         self._counts = {(name, int(lane)): 0 for name in (*COUNTERS, "measurements") for lane in Lane}
         for name, lane, n in self._db.execute("select name, lane, n from counters"):
@@ -183,18 +184,25 @@ class Store:
     def next(self, lane: Lane, limit: int, after: int = 0) -> list[Row]:
         """The oldest pending rows of a lane with ``row_id`` above ``after``, in order.
 
-        A row whose payload no longer matches its checksum is refused here and left out.
+        A row whose payload no longer matches its checksum is refused here and left out; :attr:`damaged`
+        counts them. Fewer rows than ``limit`` always means that there are no more.
         """
         found: list[Row] = []
-        for values in self._db.execute(
-            f"select {COLUMNS} from rows where lane = ? and row_id > ? order by row_id limit ?",  # noqa: S608
-            (int(lane), after, limit),
-        ).fetchall():
-            row = row_of(values)
-            if row is None:
-                self.refuse(str(values[2]), "damaged on disk")
-            else:
-                found.append(row)
+        while wanted := limit - len(found):
+            read = self._db.execute(
+                f"select {COLUMNS} from rows where lane = ? and row_id > ? order by row_id limit ?",  # noqa: S608
+                (int(lane), after, wanted),
+            ).fetchall()
+            for values in read:
+                row = row_of(values)
+                if row is None:
+                    self.refuse(str(values[2]), "damaged on disk")
+                    self.damaged += 1
+                else:
+                    found.append(row)
+            if len(read) < wanted:
+                break
+            after = int(read[-1][0])
         return found
 
     def receipt(self, message_ids: Iterable[str]) -> None:

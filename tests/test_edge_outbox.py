@@ -477,6 +477,21 @@ async def test_a_payload_that_rotted_on_disk_is_set_aside(tmp_path: Path) -> Non
         box = await anext(opened)
         assert await pending(box, Lane.EVENT) == ["e4"]
         assert await box.refused() == [("e1", "damaged on disk")]
+        assert [(torn.saved, torn.lost) for torn in box.take_torn()] == [(0, 1)]
+
+
+async def test_behind_rotten_rows_reading_goes_on(tmp_path: Path) -> None:
+    """Fewer rows than asked for would mean that the lane is empty, and the rest would never leave."""
+    path = tmp_path / "o.db"
+    _filled(path, 60)
+    with sqlite3.connect(path) as db:
+        db.execute("update rows set payload = zeroblob(400) where lane = 1 and row_id < 20")
+    db.close()
+    async with aclosing(_opened(path)) as opened:
+        box = await anext(opened)
+        rows = await box.next(Lane.EVENT, 10)
+        assert [row.entry.message_id for row in rows] == [f"e{3 * k + 1}" for k in range(6, 16)]
+        assert [torn.lost for torn in box.take_torn()] == [6]
 
 
 FULL_DISK = textwrap.dedent(

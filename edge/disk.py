@@ -64,6 +64,8 @@ class Disk:
             self.db.close()
             raise
         self.restore_ballast()
+        if not self._ballast.exists() and not self._has_room():
+            self._enter_distress()  # started again on a full disk, the ballast spent before
 
     def _prepare(self) -> None:
         self.db.execute("pragma journal_mode = wal")
@@ -120,7 +122,8 @@ class Disk:
         """From here on the file may not grow: the ballast's room is for the log, which every change needs."""
         self.checkpoint()
         self._in_distress = True
-        pages = self.db.execute("pragma page_count").fetchone()[0]
+        spare_bytes = shutil.disk_usage(self._path.parent).free - BALLAST_BYTES
+        pages = self.db.execute("pragma page_count").fetchone()[0] + max(0, spare_bytes // PAGE_BYTES)
         self._distress_pages = pages + _DISTRESS_PAGES
         self.db.execute(f"pragma max_page_count = {pages}")
         self.db.execute("pragma wal_autocheckpoint = 50")

@@ -542,14 +542,53 @@ FULL_DISK = textwrap.dedent(
 )
 
 
-def test_on_a_full_disk_alarms_are_still_kept(tmp_path: Path) -> None:
-    script = tmp_path / "full.py"
-    script.write_text(FULL_DISK.format(tests=str(Path(__file__).parent)))
-    disk = tmp_path / "disk"
+def _on_a_small_disk(tmp_path: Path, script: str, *phases: str) -> "subprocess.CompletedProcess[str]":
+    """Run ``script disk phase`` for each phase on one tmpfs of 4 MB."""
+    file, disk = tmp_path / "script.py", tmp_path / "disk"
+    file.write_text(script.format(tests=str(Path(__file__).parent)))
     disk.mkdir()
-    mount = f"mount -t tmpfs -o size=4m tmpfs {disk} && exec {sys.executable} {script} {disk}"
+    runs = " && ".join(f"{sys.executable} {file} {disk} {phase}" for phase in phases)
     namespaces = ["--mount"] if os.geteuid() == 0 else ["--mount", "--user", "--map-root-user"]
-    done = subprocess.run(
-        ["unshare", *namespaces, "sh", "-c", mount], capture_output=True, text=True, check=False, timeout=60
-    )
+    return subprocess.run(
+        ["unshare", *namespaces, "sh", "-c", f"mount -t tmpfs -o size=4m tmpfs {disk} && {runs}"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+def test_on_a_full_disk_alarms_are_still_kept(tmp_path: Path) -> None:
+    done = _on_a_small_disk(tmp_path, FULL_DISK, "once")
     assert "survived" in done.stdout, done.stderr
+
+
+KILLED_ON_A_FULL_DISK = textwrap.dedent(
+    """
+    import asyncio, os, sys
+    sys.path.insert(0, {tests!r})
+    from pathlib import Path
+    from edge.drivers import Lane
+    from edge.outbox import Outbox
+    from test_edge_outbox import entry, pending
+
+    async def main():
+        box = await Outbox.open(Path(sys.argv[1]) / "o.db", 64 * 1024 * 1024)
+        for n in range(3000):
+            await box.put(entry(f"{{sys.argv[2]}}-{{n}}", Lane.EVENT, 1000))
+        stats = await box.stats()
+        assert stats.evicted["event"] > 0, stats
+        if sys.argv[2] == "first":
+            os._exit(0)
+        waiting = await pending(box, Lane.EVENT)
+        for message_id in waiting:
+            await box.receipt([message_id])
+        assert await pending(box, Lane.EVENT) == []
+        print("emptied", len(waiting))
+
+    asyncio.run(main())
+    """
+)
+
+
+def test_started_again_on_a_full_disk_it_still_books_receipts(tmp_path: Path) -> None:
+    """Its ballast is spent: what is left of that room must stay for the log, or nothing can be deleted."""
+    done = _on_a_small_disk(tmp_path, KILLED_ON_A_FULL_DISK, "first", "second")
+    assert "emptied" in done.stdout, done.stderr

@@ -22,6 +22,7 @@ from edge.contract import Leaf
 from hub import upkeep
 from hub.alerts import service as alerts
 from hub.alerts.finding import Finding
+from hub.alerts.silences import Silences
 from hub.clock import Clock, SystemClock
 from hub.database import Connection, DatabaseError, Pool, connect, listen_loop, migrate, persist
 from hub.devices import commands, supervision
@@ -282,6 +283,8 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
     notify_wake, command_wake, bus = asyncio.Event(), asyncio.Event(), AlertBus()
     registry_changed = asyncio.Event()
     presence, policies = Presence(), PolicyBook(hub.settings.data / "policies.yaml")
+    silences = Silences()
+    await silences.load(hub.pool, clock.now())
     rules = RuleWork(ready_rules(), hub.metrics)
     live = LiveRules(hub.pool, rules, rules_folder(hub.settings), clock)
     await live.start()
@@ -289,7 +292,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         pool=hub.pool,
         registry=hub.registry,
         rules=rules,
-        react=_reaction(hub, notify_wake, policies),
+        react=_reaction(hub, notify_wake, policies, silences),
         send_receipt=lambda gateway, receipt: _send_receipt(hub, gateway, receipt),
         telemetry=PostgresTelemetry(),
         offsets=ClockOffsets(),
@@ -337,6 +340,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         "notifications": lambda _: notify_wake.set(),
         "commands": lambda _: command_wake.set(),
         "alerts": bus.heard,
+        "silences": silences.on_notify,
         memories.CHANNEL: rules.memories.heard,
     }
     app = create_app(
@@ -355,6 +359,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         listen_loop(hub.dsn, channels),
         hub.registry.reload_loop(hub.pool, clock),
         policy_watch_loop(policies, clock),
+        silences.reload_loop(hub.pool, clock),
         _broker_users_loop(hub, registry_changed),
         hub.publisher.run_loop(),
         web_server.serve(app, host, port, is_serving.set_result),
@@ -373,6 +378,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
             live.reload_loop(),
             leases.run_loop(work),
             flush_loop(presence, listening, hub.pool, clock),
+            alerts.calm_loop(hub.pool, clock),
             upkeep.upkeep_loop(hub.pool, clock, hub.settings.telemetry_days, hub.settings.event_days),
         ]
         if is_cluster:
@@ -412,12 +418,12 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
 # ---------------------------------------------------------------------------------------- reactions
 
 
-def _reaction(hub: Hub, wake: asyncio.Event, policies: PolicyBook) -> React:
+def _reaction(hub: Hub, wake: asyncio.Event, policies: PolicyBook, silences: Silences) -> React:
     """Findings become alerts and queued notifications, in the intake's own transaction."""
     settings = _notify_settings(hub.settings)
 
     async def react(connection: Connection, findings: Sequence[Finding], now: datetime) -> Callable[[], None]:
-        outcomes = await alerts.open_or_join(connection, findings, now)
+        outcomes = await alerts.receive(connection, findings, now, silences)
         opened = [outcome for outcome in outcomes if outcome.opened]
         await notify.enqueue_for(connection, outcomes, now, settings, policies())
 

@@ -43,6 +43,9 @@ class Alert:
     merged_into: uuid.UUID | None
     closed_at: datetime | None
     version: int
+    parent_id: uuid.UUID | None = None
+    classification: str = ""
+    first_classification: str = ""
 
     @property
     def is_restricted(self) -> bool:
@@ -67,7 +70,7 @@ COLUMNS = ", ".join(Alert.__slots__)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogEntry:
     """One line of an alert's timeline. ``move`` is a lifecycle move or what the hub did:
-    opened, joined, cleared, notified, notify_failed."""
+    opened, joined, cleared, covered, uncovered, notified, notify_failed, escalated."""
 
     log_id: int
     alert_id: uuid.UUID

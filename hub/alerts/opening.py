@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +10,6 @@ import asyncpg
 
 from edge.contract import uuid7
 from hub.alerts.finding import Finding
-from hub.alerts.lifecycle import Reason
 from hub.alerts.model import Outcome
 from hub.database import Connection
 
@@ -28,24 +27,29 @@ _OPEN = """
 with upserted as (
   insert into alerts (alert_id, code, kind, priority, state, dedup_key, device_id, gateway, place, sector,
     latitude, longitude, summary, rule, happened_at, time_quality, opened_at, last_event_at, event_count,
-    is_drill, rule_version)
+    is_drill, parent_id, rule_version)
   select f.alert_id,
-    case when exists (select from alerts a where a.dedup_key = f.dedup_key and a.closed_at is null)
+    case when f.parent_id is not null
+        or exists (select from alerts a where a.dedup_key = f.dedup_key and a.closed_at is null)
       then 'Z' || nextval('alert_numbers') % 100000 else next_alert_code() end,
     f.kind, f.priority, 'received', f.dedup_key, f.device_id, f.gateway, f.place,
     f.sector, f.latitude, f.longitude, f.summary, f.rule, f.happened_at, f.time_quality, $1, f.last_event_at,
-    f.event_count, f.is_drill, f.rule_version
+    f.event_count, f.is_drill, f.parent_id, f.rule_version
   from unnest((select $2::uuid[]), $3::text[], $4::smallint[], $5::text[], $6::int[], $7::text[], $8::text[],
     $9::text[], $10::float8[], $11::float8[], $12::text[], $13::text[], $14::timestamptz[], $15::text[],
-    $16::timestamptz[], $17::int[], $18::bool[], $23::text[])
+    $16::timestamptz[], $17::int[], $18::bool[], $23::uuid[], $24::text[])
     as f (alert_id, kind, priority, dedup_key, device_id, gateway, place, sector, latitude, longitude,
-          summary, rule, happened_at, time_quality, last_event_at, event_count, is_drill, rule_version)
+          summary, rule, happened_at, time_quality, last_event_at, event_count, is_drill, parent_id,
+          rule_version)
   on conflict (dedup_key) where closed_at is null do update
     set priority = least(alerts.priority, excluded.priority),
         last_event_at = greatest(alerts.last_event_at, excluded.last_event_at),
         event_count = alerts.event_count + excluded.event_count,
+        parent_id = case when alerts.state = 'received' and alerts.parent_id is null then excluded.parent_id
+                    else alerts.parent_id end,
         version = alerts.version + (excluded.priority < alerts.priority)::integer
-  returning alert_id, code, kind, priority, state, dedup_key, alert_id = any((select $2)::uuid[]) as opened
+  returning alert_id, code, kind, priority, state, dedup_key, parent_id,
+    alert_id = any((select $2)::uuid[]) as opened
 ), logged as (
   insert into alert_log (alert_id, at, author, move, from_state, to_state, note, source_event)
   select u.alert_id, $1, 'hub:rules', case when u.opened and l.is_first then 'opened' else 'joined' end,
@@ -57,7 +61,7 @@ with upserted as (
 )
 select u.alert_id, u.code, u.kind, u.priority, u.dedup_key, u.opened,
   not u.opened and (before.priority is null or u.priority < before.priority) as raised,
-  pg_notify('alerts', u.alert_id::text)
+  case when u.parent_id is null then pg_notify('alerts', u.alert_id::text) end
 from upserted u
 left join alerts before on before.alert_id = u.alert_id
 """
@@ -92,14 +96,7 @@ async def open_or_join(connection: Connection, findings: Sequence[Finding], now:
     if not findings:
         return []
     groups = _fold(findings)
-    try:
-        rows = await connection.fetch(
-            _OPEN, now, *_alert_columns(groups, now), *_log_columns(groups), _versions(groups)
-        )
-    except asyncpg.UniqueViolationError as error:
-        # The other transaction committed between the look at its code and the lock on it: the same batch
-        # goes through next time, so say it in the way that callers repeat on.
-        raise asyncpg.SerializationError("an alert code was taken meanwhile; repeat the batch") from error
+    rows = await _open(connection, groups, now, {})
     by_key = {row["dedup_key"]: row for row in rows}
     outcomes = [
         Outcome(
@@ -116,6 +113,34 @@ async def open_or_join(connection: Connection, findings: Sequence[Finding], now:
     ]
     log.info("%d findings: %d alerts opened, %d joined", len(findings), *_counts(outcomes))
     return outcomes
+
+
+async def _open(
+    connection: Connection, groups: Sequence[_Group], now: datetime, parents: Mapping[str, uuid.UUID]
+) -> list[asyncpg.Record]:
+    columns = [*_alert_columns(groups, now), *_log_columns(groups)]
+    try:
+        own = [parents.get(g.first.dedup_key) for g in groups]
+        return await connection.fetch(_OPEN, now, *columns, own, _versions(groups))
+    except asyncpg.UniqueViolationError as error:
+        # The other transaction committed between the look at its code and the lock on it: the same batch
+        # goes through next time, so say it in the way that callers repeat on.
+        raise asyncpg.SerializationError("an alert code was taken meanwhile; repeat the batch") from error
+
+
+async def open_under(connection: Connection, findings: Sequence[tuple[Finding, str]], now: datetime) -> None:
+    """Open or join each finding under the open alert whose key stands beside it: nobody is told of it.
+
+    It keeps a number instead of a code that people say, and one that somebody has taken stays on its own.
+    """
+    groups = _fold([finding for finding, _ in findings])
+    rows = await connection.fetch(
+        "select dedup_key, alert_id from alerts where dedup_key = any($1) and closed_at is null",
+        sorted({key for _, key in findings}),
+    )
+    ids = {row["dedup_key"]: row["alert_id"] for row in rows}
+    parents = {finding.dedup_key: ids[key] for finding, key in findings if key in ids}
+    await _open(connection, groups, now, parents)
 
 
 def _counts(outcomes: Sequence[Outcome]) -> tuple[int, int]:
@@ -167,48 +192,3 @@ def _log_columns(groups: Sequence[_Group]) -> list[list[object]]:
         [f.source_event for f, _ in lines],
         [is_first for _, is_first in lines],
     ]
-
-
-_CLOSE_BY_HUB = """
-with open as (
-  select alert_id, state, priority from alerts
-  where dedup_key = any($1) and closed_at is null
-  order by dedup_key for update
-), closed as (
-  update alerts a set state = 'closed', reason = $2, closed_at = $3, version = a.version + 1
-  from open where a.alert_id = open.alert_id and open.state = 'received' and open.priority > 1
-  returning a.alert_id
-), called_off as (
-  update escalations e set stage = 'rest', due_at = null, anchor_at = $3, fired = 0
-  from closed where e.alert_id = closed.alert_id
-), logged as (
-  insert into alert_log (alert_id, at, author, move, from_state, to_state, note)
-  select o.alert_id, $3, $5, case when c.alert_id is null then 'cleared' else 'close' end, o.state,
-    case when c.alert_id is null then o.state else 'closed' end, $4
-  from open o left join closed c using (alert_id)
-)
-select o.alert_id, c.alert_id is not null as closed, pg_notify('alerts', o.alert_id::text)
-from open o left join closed c using (alert_id)
-"""
-
-
-async def close_by_hub(
-    connection: Connection,
-    dedup_keys: Sequence[str],
-    *,
-    now: datetime,
-    reason: Reason = Reason.TECHNICAL,
-    note: str = "",
-    author: str = "hub:supervision",
-) -> list[uuid.UUID]:
-    """End alerts whose cause went away by itself; returns the ids of those that were closed.
-
-    Only what nobody has taken is closed, and never priority 1: that one leaves the screen by a person's
-    hand. The others get a line 'cleared' in their timeline.
-    """
-    if not dedup_keys:
-        return []
-    rows = await connection.fetch(_CLOSE_BY_HUB, list(dedup_keys), reason.value, now, note, author)
-    closed = [row["alert_id"] for row in rows if row["closed"]]
-    log.info("cause gone for %d alerts: %d closed", len(rows), len(closed))
-    return closed

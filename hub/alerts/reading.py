@@ -39,9 +39,9 @@ class Counts:
 async def list_open(
     pool: Pool, *, priority: int | None = None, limit: int = 100, after: OpenAfter | None = None
 ) -> list[Alert]:
-    """One page of open alerts, the most urgent first, then the oldest first."""
+    """One page of open alerts, the most urgent first, then the oldest first; none that another covers."""
     rows = await pool.fetch(
-        f"select {COLUMNS} from alerts where closed_at is null"  # noqa: S608  a constant of ours
+        f"select {COLUMNS} from alerts where closed_at is null and parent_id is null"  # noqa: S608  a constant of ours
         " and ($1::smallint is null or priority = $1)"
         " and ($2::smallint is null or (priority, opened_at, alert_id) > ($2, $3, $4))"
         " order by priority, opened_at, alert_id limit $5",
@@ -120,7 +120,8 @@ async def timeline(pool: Pool, alert_id: uuid.UUID, *, limit: int = 200, after: 
 async def counts(pool: Pool) -> Counts:
     """How many alerts are open, drills included: they stand on the same screen."""
     rows = await pool.fetch(
-        "select priority, state, count(*) as n from alerts where closed_at is null group by priority, state"
+        "select priority, state, count(*) as n from alerts"
+        " where closed_at is null and parent_id is null group by priority, state"
     )
     open_rows = [(row["priority"], State(row["state"]), row["n"]) for row in rows]
     waiting = [row for row in open_rows if row[1] is State.RECEIVED]

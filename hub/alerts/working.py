@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
+from hub.alerts.children import close_children
 from hub.alerts.feedback import feedback_for
 from hub.alerts.lifecycle import FINAL, AlertError, IncompleteMoveError, Move, Reason, State, Step, apply
 from hub.alerts.model import COLUMNS, Alert
@@ -68,6 +69,8 @@ async def move(
             await _join(connection, alert, locked.get(other_id), step)
         stored = await _store(connection, alert, after, step)
         await follow(connection, alert_id, alert.state, after.state, now)
+        if stored.state in FINAL and alert.state not in FINAL and stored.reason is not None:
+            await close_children(connection, stored, stored.reason.value, author, now)
         await _send_feedback(connection, stored, step)
     log.info("alert %s: %s, now %s", alert_id, move.value, stored.state.value)
     return stored
@@ -87,6 +90,9 @@ def changed(alert: Alert, step: Step) -> Alert:
         after = replace(after, closed_at=None, reason=None, merged_into=None)
     if step.move is Move.ASSIGN:
         after = replace(after, assigned_to=step.target)
+    if state is not State.RECEIVED:
+        # what somebody has taken is no longer covered by another alert
+        after = replace(after, parent_id=None)
     return after
 
 
@@ -134,7 +140,7 @@ async def _join(connection: Connection, alert: Alert, other: Alert | None, step:
 # A code that was given away meanwhile is not taken back: the newer alert's texts already carry it.
 _STORE = f"""
 update alerts set state = $2, version = $3, acknowledged_at = $4, acknowledged_by = $5, closed_at = $6,
-  reason = $7, merged_into = $8, assigned_to = $9,
+  reason = $7, merged_into = $8, assigned_to = $9, parent_id = $11,
   code = case when $10 and exists (select from alerts o where o.code = alerts.code and o.closed_at is null)
               then next_alert_code() else code end
 where alert_id = $1
@@ -156,6 +162,7 @@ async def _store(connection: Connection, before: Alert, after: Alert, step: Step
             after.merged_into,
             after.assigned_to,
             step.move is Move.REOPEN,
+            after.parent_id,
         )
     except asyncpg.UniqueViolationError as error:
         raise ConflictError("the same thing has another open alert by now", before) from error

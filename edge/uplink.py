@@ -333,13 +333,15 @@ class Uplink:
     async def _take_receipt(self, _client: aiomqtt.Client, payload: bytes) -> None:
         receipt = contract.decode(Receipt, payload)
         refused = {refusal.id: refusal.reason for refusal in receipt.refused}
-        self._flights.land([*receipt.ids, *refused])
-        self._wake.set()
+        # Booked first: what the outbox cannot book now stays in flight, is sent again and answered again.
         for message_id, reason in refused.items():
             log.warning("the hub refuses %s (%s); it is set aside", message_id, reason)
             await self._outbox.refuse(message_id, reason)
         if receipt.ids:
             await self._outbox.receipt(receipt.ids)
+        self._flights.land([*receipt.ids, *refused])
+        self._wake.set()
+        if receipt.ids:
             self._received(receipt.ids)
 
     async def _take_command(self, client: aiomqtt.Client, payload: bytes) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from edge.clock import SystemClock
 from edge.contract import Command, CommandResult, Leaf, Receipt, Refusal, ResultState, State, Status
 from edge.drivers import Lane
 from edge.flights import Flights, Reading
-from edge.outbox import Entry, Outbox, Row
+from edge.outbox import Entry, Outbox, OutboxError, Row
 from edge.settings import MqttSettings
 from edge.uplink import Uplink, pause_s
 from hub.servers.broker import HUB_USER, EmbeddedBroker
@@ -306,6 +306,24 @@ async def test_a_refused_message_is_set_aside(edge: Edge, hub: FakeHub) -> None:
     await until(edge.is_empty)
     assert await edge.outbox.refused() == [(bad.message_id, "data: strange")]
     assert edge.stored == [good.message_id]
+
+
+async def test_a_receipt_that_could_not_be_booked_is_asked_for_again(
+    edge: Edge, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk; the row must not wait for the next connection."""
+    book, tries = edge.outbox.receipt, iter([OutboxError("the disk is full")])
+
+    async def receipt(message_ids: Iterable[str]) -> None:
+        for error in tries:
+            raise error
+        await book(message_ids)
+
+    monkeypatch.setattr(edge.outbox, "receipt", receipt)
+    (alarm,) = await edge.put(entry(Lane.ALARM))
+    await until(edge.is_empty)
+    assert hub.ids(Leaf.ALARM) == [alarm, alarm]
+    assert edge.stored == [alarm]
 
 
 async def test_a_killed_broker_without_memory_loses_nothing(

@@ -33,7 +33,7 @@ from hub.intake.decode import (
 from hub.intake.presence import Presence
 from hub.metrics import Metrics
 from hub.rule_work.work import React, RuleWork
-from hub.rules.model import Happening, Reading
+from hub.rules.model import Happening
 from hub.telemetry import Point
 from hub.telemetry.postgres import PostgresTelemetry
 
@@ -260,11 +260,12 @@ async def _commit_samples(intake: Intake, samples: Sequence[_Sample], received_a
 async def _store_samples(intake: Intake, samples: Sequence[_Sample], received_at: datetime) -> None:
     points = [s.point for s in samples]
     current = [s for s in samples if s.point.at <= received_at + contract.FUTURE_TOLERANCE]
-    readings = [reading for s in current if (reading := _reading(intake, s)) is not None]
     with intake.metrics.commit_s.labels(Leaf.TELEMETRY).time():
         async with intake.pool.acquire() as connection, connection.transaction():
             new = await intake.telemetry.write(connection, points, received_at)
-            verdict = await intake.rules.judge(connection, readings, received_at)
+            verdict = await intake.rules.judge_points(
+                connection, [(s.point, s.device) for s in current], received_at
+            )
             findings = verdict.findings
             tell = await intake.react(connection, findings, received_at) if findings else None
     intake.rules.committed(verdict)
@@ -277,13 +278,6 @@ async def _store_samples(intake: Intake, samples: Sequence[_Sample], received_at
     intake.metrics.future.labels(Leaf.TELEMETRY).inc(len(samples) - len(current))
     intake.metrics.stored.labels(Leaf.TELEMETRY).inc(new)
     intake.metrics.duplicates.labels(Leaf.TELEMETRY).inc(len(points) - new)
-
-
-def _reading(intake: Intake, sample: _Sample) -> Reading | None:
-    point = sample.point
-    if point.value is None or not intake.rules.rules.concerns(point.quantity):
-        return None
-    return Reading(sample.device, point.quantity, point.at, point.value)
 
 
 # ------------------------------------------------------------------------------------------ common

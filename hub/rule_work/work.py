@@ -8,13 +8,15 @@ from typing import Protocol
 
 from hub.alerts.finding import Finding
 from hub.database import Connection, Pool
+from hub.devices.registry import Device
 from hub.metrics import Metrics
 from hub.rule_work.health import Health
 from hub.rule_work.memories import Memories
 from hub.rules.asking import Around, near_keys
 from hub.rules.evaluate import Decision, Match, RuleSet
-from hub.rules.model import NearKey, Rule, Signal
+from hub.rules.model import NearKey, Reading, Rule, Signal
 from hub.rules.replay import NEAR_FOR
+from hub.telemetry import Point
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,20 @@ class RuleWork:
         rows = await pool.fetch("select device_id, name, value from device_limits")
         self._limits = {(row["device_id"], row["name"]): row["value"] for row in rows}
         self.use(self._all)
+
+    async def judge_points(
+        self, connection: Connection, samples: Sequence[tuple[Point, Device]], now: datetime
+    ) -> Verdict:
+        """The same for measurements: only those that can change anything become readings."""
+        rules, active = self.rules, self.memories.active
+        concerned = [(p, d) for p, d in samples if p.value is not None and rules.concerns(p.quantity)]
+        await self.memories.know(connection, {p.device_id for p, _ in concerned})
+        readings = [
+            Reading(d, p.quantity, p.at, p.value)
+            for p, d in concerned
+            if p.value is not None and rules.wants(p.quantity, d.kind, p.value, active(p.device_id))
+        ]
+        return await self.judge(connection, readings, now)
 
     async def judge(self, connection: Connection, signals: Sequence[Signal], now: datetime) -> Verdict:
         """Judge signals that were stored in this very transaction. ``now`` is their receipt."""

@@ -4,11 +4,10 @@ The caller hands in signals and memories and gets findings and changed memories 
 live, and who wakes a timer, is ``hub.rule_work``'s matter.
 """
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from hub.alerts.finding import Finding
 from hub.rules.asking import NOTHING_AROUND, Around, holds
@@ -32,12 +31,11 @@ from hub.rules.model import (
 )
 from hub.rules.operators.absence import Absence
 
-Active = Callable[[int], Container[str]]
+Active = Callable[[int], Collection[str]]
 """device id → the rules that remember something of that device alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A rule that a signal concerns, and the memory that they meet in."""
 
     rule: Rule
@@ -77,6 +75,10 @@ class RuleSet:
     def concerns(self, quantity: str) -> bool:
         return quantity in self._index.quantities
 
+    def wants(self, quantity: str, kind: str, value: float, remembered: Collection[str]) -> bool:
+        """Whether a reading can change anything: most of them cannot, and need not be made."""
+        return self._index.wants(quantity, kind, value, remembered)
+
     def matches(self, signals: Iterable[Signal], active: Active) -> list[Match]:
         """Which rules the signals concern, in the order of time."""
         return [
@@ -98,12 +100,12 @@ class RuleSet:
         for match in matches:
             memory = decision.memories.get(match.key) or memories.get(match.key) or Memory()
             try:
-                self._judge(match, memory, _asked(match, now_s, around), now_s, around, decision)
+                self._judge(match, memory, _Asked(match, now_s, around), now_s, around, decision)
             except ConditionError as error:
                 decision.failures.append(_failure(match.rule, error))
                 if match.rule.priority == 1:
                     # A condition that fails must not silence a call for help: it counts as met.
-                    asked = replace(_asked(match, now_s, around), holds=lambda: True)
+                    asked = _Asked(match, now_s, around, is_met=True)
                     self._judge(match, memory, asked, now_s, around, decision)
             except Exception as error:  # noqa: BLE001 - one rule's failure never stops the others
                 decision.failures.append(_failure(match.rule, error))
@@ -154,6 +156,8 @@ class RuleSet:
 
 
 def key_of(rule: Rule, signal: Signal) -> Key:
+    if rule.is_cached:
+        return rule.name, str(signal.device.device_id)
     scope = SCOPE_OF[rule.by](signal.device)
     # A drill never meets what really happens.
     return rule.name, scope + ":drill" if signal.is_drill else scope
@@ -188,26 +192,29 @@ def _remember(
         decision.memories[key] = Memory(state, due_at, device_id, memory.version)
 
 
-def _asked(match: Match, now_s: float, around: Around) -> Asked:
-    rule, signal = match.rule, match.signal
-    device_id = signal.device.device_id
-    return Asked(
-        device_id=device_id,
-        is_drill=signal.is_drill,
-        holds=partial(_holds, rule, signal, around),
-        limit=lambda limit: _limit(limit, device_id, around),
-        is_late=lambda at_s: now_s - at_s > rule.watermark_s,
-        fields=signal.fields if isinstance(signal, Happening) else dict,
-    )
+class _Asked:
+    """Implements :class:`hub.rules.model.Asked` for one match; ``is_met`` answers for its condition."""
 
+    __slots__ = ("_around", "_is_met", "_now_s", "_rule", "_signal", "device_id")
 
-def _holds(rule: Rule, signal: Signal, around: Around) -> bool:
-    if rule.condition is None and rule.during is None:
-        return True
-    return holds(rule.condition, rule.during, rule, signal, around)
+    def __init__(self, match: Match, now_s: float, around: Around, is_met: bool = False) -> None:
+        self._rule, self._signal, _ = match
+        self._now_s, self._around, self._is_met = now_s, around, is_met
+        self.device_id = self._signal.device.device_id
 
+    def holds(self) -> bool:
+        rule = self._rule
+        if self._is_met or (rule.condition is None and rule.during is None):
+            return True
+        return holds(rule.condition, rule.during, rule, self._signal, self._around)
 
-def _limit(limit: Limit, device_id: int, around: Around) -> float:
-    if limit.name is None:
-        return limit.value
-    return around.limits.get((device_id, limit.name), limit.value)
+    def limit(self, limit: Limit, /) -> float:
+        if limit.name is None:
+            return limit.value
+        return self._around.limits.get((self.device_id, limit.name), limit.value)
+
+    def is_late(self, at_s: float, /) -> bool:
+        return self._now_s - at_s > self._rule.watermark_s
+
+    def fields(self) -> Mapping[str, Any]:
+        return self._signal.fields() if isinstance(self._signal, Happening) else {}

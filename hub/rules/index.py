@@ -1,7 +1,8 @@
 """Which rules a signal concerns, in a few look-ups, however many rules there are."""
 
+import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hub.rules.model import Happening, Reading, Rule, Signal
@@ -29,8 +30,12 @@ class _Readers:
     below: _Limits
     always: tuple[Rule, ...]
     thresholds: dict[str, Rule]
+    lowest: float
+    """The lowest limit that a value may pass upwards."""
+    highest: float
+    """The highest limit that a value may pass downwards."""
 
-    def concerned(self, signal: Reading, remembered: Container[str]) -> Iterator[Rule]:
+    def concerned(self, signal: Reading, remembered: Collection[str]) -> Iterator[Rule]:
         yield from self.always
         passed = self.above.rules[: bisect_right(self.above.limits, signal.value)]
         passed += self.below.rules[bisect_left(self.below.limits, signal.value) :]
@@ -55,15 +60,20 @@ class Index:
         self.event_types = self._by_type.keys()
         self.quantities = self._by_quantity.keys()
 
-    def rules_for(self, signal: Signal, active: Callable[[int], Container[str]]) -> Iterator[Rule]:
+    def wants(self, quantity: str, kind: str, value: float, remembered: Collection[str]) -> bool:
+        readers = self._readers.get((quantity, kind)) or self._read(quantity, kind)
+        if readers.always or value >= readers.lowest or value <= readers.highest:
+            return True
+        return bool(remembered) and not readers.thresholds.keys().isdisjoint(remembered)
+
+    def rules_for(self, signal: Signal, active: Callable[[int], Collection[str]]) -> Iterator[Rule]:
         device = signal.device
         if isinstance(signal, Happening):
             yield from (rule for rule in self._by_type.get(signal.type, ()) if rule.is_about(device))
             return
-        key = (signal.quantity, device.kind)
-        readers = self._readers.get(key)
-        if readers is None:
-            readers = self._readers[key] = _readers(self._by_quantity.get(signal.quantity, ()), device.kind)
+        readers = self._readers.get((signal.quantity, device.kind)) or self._read(
+            signal.quantity, device.kind
+        )
         for rule in readers.concerned(signal, active(device.device_id)):
             if (rule.sectors or rule.places) and not rule.is_about(device):
                 continue
@@ -74,16 +84,24 @@ class Index:
                 continue
             yield rule
 
+    def _read(self, quantity: str, kind: str) -> _Readers:
+        found = self._readers[quantity, kind] = _readers(self._by_quantity.get(quantity, ()), kind)
+        return found
+
 
 def _readers(rules: Sequence[Rule], kind: str) -> _Readers:
     ours = [rule for rule in rules if not rule.kinds or kind in rule.kinds]
     fixed = [(rule, t) for rule in ours if (t := _fixed(rule)) is not None]
     names = {rule.name for rule, _ in fixed}
+    above = _limits((rule, t) for rule, t in fixed if t.is_above)
+    below = _limits((rule, t) for rule, t in fixed if not t.is_above)
     return _Readers(
-        above=_limits((rule, t) for rule, t in fixed if t.is_above),
-        below=_limits((rule, t) for rule, t in fixed if not t.is_above),
+        above=above,
+        below=below,
         always=tuple(rule for rule in ours if rule.name not in names),
         thresholds={rule.name: rule for rule, _ in fixed},
+        lowest=above.limits[0] if above.limits else math.inf,
+        highest=below.limits[-1] if below.limits else -math.inf,
     )
 
 

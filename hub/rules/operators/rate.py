@@ -43,18 +43,27 @@ class Rate:
     def _turn(
         self, state: dict[str, Any] | None, points: list[list[float]], at_s: float, value: float, asked: Asked
     ) -> Step | None:
-        base = next((p for p in points if at_s - self.over_s <= p[0] < at_s), None)
+        from_s = at_s - self.over_s
+        base = None
+        for point in points:
+            if from_s <= point[0]:
+                base = point if point[0] < at_s else None
+                break
         if base is None or at_s - base[0] < self.over_s / 2:
             return None
         change = (value - base[1]) / (at_s - base[0]) * self.per_s
         share = change / self.change  # 1 at the limit, whether it is a rise or a fall
+        if share < 1 and (state is None or state["is"] == "ok"):
+            return None  # quiet before and after: nearly every reading of nearly every sensor
         turn = hysteresis.Turn(at_s, change, share >= 1, share >= 0.5, asked.is_late(at_s), asked.holds)
         return hysteresis.turn(state, turn, 0.0)
 
     def _keep(self, points: list[list[float]], at_s: float, value: float) -> list[list[float]]:
         """The points of the window, with this one where it lies apart from the others."""
-        newest = max(at_s, points[-1][0]) if points else at_s
         gap_s = self.over_s / POINTS
+        if points and 0 <= at_s - points[-1][0] < gap_s:
+            return points
+        newest = max(at_s, points[-1][0]) if points else at_s
         if at_s <= newest - self.over_s or any(abs(p[0] - at_s) < gap_s for p in points):
             return points
         return sorted([*(p for p in points if p[0] > newest - self.over_s - gap_s), [at_s, value]])

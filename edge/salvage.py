@@ -14,12 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from edge import wal
 from edge.rows import COLUMNS, Row, TornFile, is_torn, row_of
 from edge.store import Store
 
 log = logging.getLogger(__name__)
 
 _KEPT_FILES = 3
+_SLACK = 100_000
+"""The page with the numbers may be an older one: more than a log between two checkpoints can have given."""
 _MISSES = 10_000
 """Rows that cannot be read, one after the other, before the search behind a damaged page ends."""
 
@@ -32,6 +35,9 @@ def open_store(path: Path, limit_bytes: int) -> tuple[Store, TornFile | None]:
     Raises :class:`edge.rows.OutboxError` and sqlite3's or the system's errors when neither works.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if torn_frames := wal.mend(path.with_name(path.name + "-wal")):
+        log.warning("%d torn frames in the outbox's log; the file is set aside", torn_frames)
+        return replace_torn(path, limit_bytes)
     try:
         return Store(path, limit_bytes), None
     except sqlite3.DatabaseError as error:
@@ -50,7 +56,8 @@ def replace_torn(path: Path, limit_bytes: int) -> tuple[Store, TornFile]:
         torn = replace(store.adopt(_rows(db), _try(db, _counts)), name=aside.name)
         # Numbers count up for ever; when they cannot be read, the present second is above all given before.
         floor = int(time.time())
-        store.adopt_numbers(_try(db, _sequences) or {"": floor}, _try(db, _epoch) or floor)
+        sequences = {source: n + _SLACK for source, n in (_try(db, _sequences) or {"": floor}).items()}
+        store.adopt_numbers(sequences, (_try(db, _epoch) or floor) + _SLACK)
         store.commit()
     log.error("%d rows saved from the damaged outbox, %d lost; kept as %s", torn.saved, torn.lost, torn.name)
     return store, torn

@@ -128,7 +128,7 @@ DISKS = (
         title="outbox files damaged after a kill: pages turned over, cut short, log torn",
         play=disks.torn_outbox,
         check=disks.tears_reported,
-        plan={"edges": 3, "edge_proxies": True, "flood": {"window": 10_000_000}},
+        plan={"edges": 3, "edge_proxies": True, "health_interval_s": 1.0, "flood": {"window": 10_000_000}},
     ),
     Fault(
         name="torn-pages",

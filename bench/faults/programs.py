@@ -174,7 +174,7 @@ class Edge(Program):
 
     def configure(
         self, port: int, flood: Mapping[str, int | float], *, username: str = "", password: str = "",
-        outbox_limit_bytes: int, health_interval_s: float = 60.0,
+        outbox_limit_bytes: int, health_interval_s: float,
     ) -> None:  # fmt: skip
         """Write the agent's settings; takes effect when it is launched."""
         account = f'username = "{username}"\npassword = "{password}"\n' if username else ""

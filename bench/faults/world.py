@@ -52,6 +52,7 @@ class Plan:
     hub_proxy: bool = False
     buttons: int = 20
     window: int = 500
+    health_interval_s: float = 60.0
     hasten_leases: bool = False
     drain_limit_s: float = 120.0
 
@@ -184,6 +185,7 @@ class World:
             self.flood(**changes),
             username=username,
             password=password,
+            health_interval_s=self.plan.health_interval_s,
             outbox_limit_bytes=self.limits.get(edge.gateway, _OUTBOX_LIMIT_BYTES),
         )
 

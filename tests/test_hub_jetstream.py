@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from bench.faults.database import Cluster
 from edge import contract
 from edge.contract import Leaf
 from hub.jetstream import Downlink, Nodes, PullConsumer, Stream
-from hub.mqtt import Address, Message, MqttError
+from hub.mqtt import Address, Consumer, Message, MqttError
 from hub.settings import SettingsError, load
 
 TOPIC = contract.topic("gw-1", Leaf.EVENT)
@@ -39,7 +40,7 @@ def addresses(cluster: NatsCluster) -> list[Address]:
 
 
 @asynccontextmanager
-async def running(*parts: PullConsumer | Downlink) -> AsyncIterator[None]:
+async def running(*parts: PullConsumer | Downlink | Consumer) -> AsyncIterator[None]:
     """Run them; end with the first error of any."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(part.run_loop()) for part in parts]
@@ -135,6 +136,59 @@ def _left(cluster: NatsCluster) -> int:
             if stream["name"] == STREAM.name:
                 return int(stream["state"]["messages"])
     return -1
+
+
+async def test_a_command_waits_for_a_gateway_that_is_away_and_comes_through_another_node(
+    cluster: NatsCluster,
+) -> None:
+    heard: list[Message] = []
+
+    async def hear(batch: list[Message]) -> None:
+        heard.extend(batch)
+
+    first, *_, other = addresses(cluster)
+    topic = contract.topic("gw-1", Leaf.COMMAND)
+    downlink = Downlink(addresses(cluster), "test-hub")
+    async with running(downlink):
+        async with running(edge := Consumer(first, "gw-1", [topic], hear)):
+            await eventually(lambda: edge.connected and downlink.connected, limit_s=20)
+        assert not edge.connected
+        await downlink.publish(topic, b"open")
+        async with running(Consumer(other, "gw-1", [topic], hear)):
+            await eventually(lambda: [m.payload for m in heard] == [b"open"], limit_s=20)
+
+
+async def test_communes_on_one_cluster_do_not_hear_each_other(server_folder: Path) -> None:
+    communes = {"curico": "clave-1", "molina": "clave-2"}
+    cluster = NatsCluster(server_folder / "nats", communes)
+    heard: dict[str, list[bytes]] = {name: [] for name in communes}
+    is_reading: dict[str, bool] = {}
+
+    def reader(name: str) -> PullConsumer:
+        async def act(batch: list[Message]) -> None:
+            heard[name].extend(m.payload for m in batch)
+
+        def on_state(is_up: bool) -> None:
+            is_reading[name] = is_up
+
+        nodes = replace(nodes_of(cluster), username=name, password=communes[name])
+        return PullConsumer(nodes, name, STREAM, act, on_state=on_state)
+
+    def writer(name: str) -> Downlink:
+        places = [replace(a, username=name, password=communes[name]) for a in addresses(cluster)]
+        return Downlink(places, "gw-1")
+
+    await cluster.start()
+    try:
+        writers = {name: writer(name) for name in communes}
+        async with running(*writers.values(), *(reader(name) for name in communes)):
+            await eventually(lambda: is_reading == dict.fromkeys(communes, True), limit_s=20)
+            await eventually(lambda: all(w.connected for w in writers.values()), limit_s=20)
+            for name in communes:
+                await writers[name].publish(TOPIC, name.encode())
+            await eventually(lambda: heard == {name: [name.encode()] for name in communes}, limit_s=10)
+    finally:
+        await cluster.stop()
 
 
 @pytest.mark.timeout(110)

@@ -33,6 +33,7 @@ def say(text: str) -> None:
 
 
 async def run(arguments: argparse.Namespace, root: Path) -> report.Report:
+    facts = machine.describe()
     postgres = Cluster(root / "postgres")
     await postgres.start()
     began = time.monotonic()
@@ -44,14 +45,14 @@ async def run(arguments: argparse.Namespace, root: Path) -> report.Report:
         )
     finally:
         await postgres.stop()
-    facts = machine.describe()
     return report.Report(
         facts={
             "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
             "revision": machine.revision(TREE),
             "seed": arguments.seed,
             "took": f"{time.monotonic() - began:.0f} s",
-            "machine": f"{facts['cores']} cores {facts['cpu']}, {facts['ram_mb']:,} MB, {facts['system']}",
+            "machine": f"{facts['cores']} cores {facts['cpu']}, {facts['ram_mb']:,} MB, {facts['system']};"
+            f" load before: {facts['load_before']}",
             "nats-server": _version(),
         },
         outcome=outcome,

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,9 @@ class Node(Program):
         self._folder = folder
         super().__init__(name, [str(broker.program()), "-c", str(self._configuration)], folder / "nats.log")
 
-    def configure(self, routes: Sequence[int]) -> None:
-        """``routes`` are the cluster ports of all nodes."""
-        config = {
+    def configure(self, routes: Sequence[int], accounts: Mapping[str, str]) -> None:
+        """``routes`` are the cluster ports of all nodes; ``accounts`` are communes with their passwords."""
+        config: dict[str, Any] = {
             "server_name": self.name,
             "host": "127.0.0.1",
             "port": self.ports["nats"],
@@ -55,6 +55,11 @@ class Node(Program):
                 "consumer_replicas": NODES,
             },
         }
+        if accounts:
+            config["accounts"] = {
+                name: {"jetstream": "enabled", "users": [{"user": name, "password": password}]}
+                for name, password in accounts.items()
+            }
         self._configuration.write_text(json.dumps(config))
 
     def look(self, what: str) -> dict[str, Any]:
@@ -73,9 +78,12 @@ class Node(Program):
 
 
 class NatsCluster:
-    """:meth:`start` returns when all nodes are healthy."""
+    """:meth:`start` returns when all nodes are healthy.
 
-    def __init__(self, folder: Path) -> None:
+    Each of ``accounts`` (name and password) has subjects and streams of its own; without any, all share.
+    """
+
+    def __init__(self, folder: Path, accounts: Mapping[str, str] | None = None) -> None:
         kinds = ("nats", "monitor", "cluster", "mqtt")
         folder.mkdir(exist_ok=True)
         self.nodes = [
@@ -84,7 +92,7 @@ class NatsCluster:
         ]
         routes = [node.ports["cluster"] for node in self.nodes]
         for node in self.nodes:
-            node.configure(routes)
+            node.configure(routes, accounts or {})
 
     async def start(self) -> None:
         for node in self.nodes:

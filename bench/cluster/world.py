@@ -30,6 +30,7 @@ _WORKERS = 16
 _POLL_S = 0.05
 _START_LIMIT_S = 60.0
 _STALL_LIMIT_S = 90.0
+_LOOK_MS = 20_000
 _AWAY_S = (1.0, 3.0)
 """How long a victim stays away, seeded."""
 _CONTACTS = "name,phone,watch_group\nAna Rojas,+56987650001,vecinos\n"
@@ -65,12 +66,15 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Strike:
-    """One blow and what it cost. ``first_s``: until the first event that happened after it was stored;
-    ``all_s``: until each gateway had one; ``silence_s``: the longest time without any commit after it."""
+    """One blow and what it cost, in seconds from it.
+
+    ``alarms_s`` and ``events_s``: until every gateway had a press, or another event, stored that happened
+    after the blow. ``silence_s``: the longest time without any commit of other events in the 20 s after it.
+    """
 
     what: str
-    first_s: float
-    all_s: float
+    alarms_s: float
+    events_s: float
     silence_s: float
 
 
@@ -300,9 +304,11 @@ async def _finish(world: World) -> Evidence:
         await asyncio.to_thread(hub.look_at_repeats)
     for stop in stops:
         await stop
-    found = await read_evidence(world.edges, world.database, world.texts, pending)
-    # Nobody answers here, so texts go out again step by step, as they should; lines are still counted.
-    return replace(found, texts=[])
+    found = await read_evidence(world.edges, world.database, [world.texts], pending)
+    # Nobody answers here, so texts go out again step by step, as they should; lines are still counted. And a
+    # press may belong to an alert of several neighbours besides its own, which is the one that is judged.
+    own = [(event, alert) for event, alert in found.handled if alert in found.event_counts]
+    return replace(found, texts=[], handled=own)
 
 
 # ------------------------------------------------------------------------------------------ outcome
@@ -327,22 +333,28 @@ def _outcome(world: World, evidence: Evidence, bytes_per_event: float, took_s: f
         edges_moved=sum(front.moved for front in world.fronts),
         events_per_s=round(len(received) / max(0.001, (received[-1] - received[0]) / 1000), 1),
         bytes_per_event=bytes_per_event,
-        strikes=[_cost(world, evidence, received, what, blow) for what, blow in world.blows],
+        strikes=[_cost(world, evidence, what, blow) for what, blow in world.blows],
         violations=violations,
         took_s=round(took_s, 1),
     )
 
 
-def _cost(world: World, evidence: Evidence, received: list[int], what: str, blow: Blow) -> Strike:
-    each = [Blow(blow.at_ms, (edge.gateway,)) for edge in world.edges]
-    after = [blow.at_ms, *(at for at in received if blow.at_ms < at < blow.at_ms + 20_000)]
+def _cost(world: World, evidence: Evidence, what: str, blow: Blow) -> Strike:
+    events = [row.received_ms for row in evidence.stored if not row.is_alarm]
+    after = [blow.at_ms, *sorted(at for at in events if blow.at_ms < at < blow.at_ms + _LOOK_MS)]
     pauses = [b - a for a, b in itertools.pairwise(after)]
     return Strike(
         what=what,
-        first_s=round(min(judge.recovery_s(evidence, [blow]), default=0.0), 2),
-        all_s=round(max(judge.recovery_s(evidence, each), default=0.0), 2),
+        alarms_s=_all_heard_s(world, evidence, blow, is_alarm=True),
+        events_s=_all_heard_s(world, evidence, blow, is_alarm=False),
         silence_s=round(max(pauses, default=0) / 1000, 2),
     )
+
+
+def _all_heard_s(world: World, evidence: Evidence, blow: Blow, *, is_alarm: bool) -> float:
+    accepted = [a for a in evidence.accepted if a.is_alarm == is_alarm]
+    blows = [Blow(blow.at_ms, (edge.gateway,)) for edge in world.edges]
+    return round(max(judge.recovery_s(replace(evidence, accepted=accepted), blows), default=0.0), 2)
 
 
 def _quantiles(values: Sequence[float]) -> dict[str, float]:

@@ -395,3 +395,15 @@ def test_for_tells_as_a_simple_model_does(values: list[float], for_min: int) -> 
 def test_every_ready_rule_passes_its_examples(rule: Rule) -> None:
     assert rule.examples
     assert [(o.example, o.problem) for o in run_examples([rule]) if o.problem] == []
+
+
+@pytest.mark.parametrize("by", ["sector", "place"])
+def test_devices_without_a_sector_are_no_neighbours(by: str) -> None:
+    rules = rules_of("{count: {event: a.x, of: devices, at_least: 2, within: 5 min}}", by=by)
+    nowhere = [
+        Device(n, f"urn:x:{n}", "gw", "other", f"D{n}", "", "", None, None, "", 60, False) for n in (1, 2)
+    ]
+    hub = Hub(rules)
+    for n, thing in enumerate(nowhere):
+        hub.hear([Happening(uuid.uuid4(), "a.x", thing, minute(n), "device")])
+    assert hub.told == []

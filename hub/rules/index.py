@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from hub.rules.model import Happening, Reading, Rule, Signal
+from hub.rules.model import NAMED, Happening, Reading, Rule, Signal
 from hub.rules.operators.sequence import Sequence as Chain
 from hub.rules.operators.threshold import Threshold
 
@@ -75,7 +75,7 @@ class Index:
             signal.quantity, device.kind
         )
         for rule in readers.concerned(signal, active(device.device_id)):
-            if (rule.sectors or rule.places) and not rule.is_about(device):
+            if (rule.sectors or rule.places or rule.by in NAMED) and not rule.is_about(device):
                 continue
             # A link of a chain that the value does not reach would only load a memory in vain.
             if isinstance(rule.operator, Chain) and not any(

@@ -120,6 +120,17 @@ SCOPE_OF: dict[By, Callable[[Place], str]] = {
     By.COMMUNE: lambda d: "commune",  # noqa: ARG005 - one for all
 }
 
+NAMED: dict[By, Callable[[Place], bool]] = {
+    By.PLACE: lambda d: bool(d.place),
+    By.SECTOR: lambda d: bool(d.sector),
+}
+"""Where devices are seen together, they must have the name that joins them."""
+
+
+def _always(_device: Place) -> bool:
+    return True
+
+
 Key = tuple[str, str]
 """(rule, scope): what one memory belongs to."""
 NearKey = tuple[str, str, str]
@@ -266,8 +277,10 @@ class Rule:
         return self.operator.is_stateful and self.by is By.DEVICE and not self.operator.events
 
     def is_about(self, device: Place) -> bool:
+        """Devices without a sector (or place) are no neighbours: such a rule does not see them together."""
         return (
-            (not self.kinds or device.kind in self.kinds)
+            NAMED.get(self.by, _always)(device)
+            and (not self.kinds or device.kind in self.kinds)
             and (not self.sectors or device.sector in self.sectors)
             and (not self.places or device.place in self.places)
         )

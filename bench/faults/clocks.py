@@ -1,4 +1,4 @@
-"""Clocks that are wrong, and a hub that was away for a day."""
+"""Clocks that are wrong, and a hub that was away for 23 hours."""
 
 import asyncio
 import sqlite3
@@ -13,7 +13,8 @@ from bench.faults.world import World
 
 _AGE_ERROR_S = 5.0
 """What computing "receipt less age" may cost while messages wait for a blow to pass."""
-DAY_MS = 24 * 3600 * 1000
+AWAY_MS = 23 * 3600 * 1000
+"""An hour short of a day: a press that is older than a day is filed and calls nobody, by the rule's watermark."""
 _BACKLOG = 0.9
 _FRESH_RATE = 40.0
 _IDLE_S = 20.0
@@ -61,14 +62,14 @@ async def times_are_right(world: World, evidence: Evidence) -> None:
         world.tally.problems.append(text)
 
 
-# ----------------------------------------------------------------------------------- a hub away for a day
+# ------------------------------------------------------------------------------- a hub away for long
 
 
 async def away(world: World) -> None:
-    """A backlog made while nobody answers, aged by a day, drained beside fresh events."""
+    """A backlog made while nobody answers, aged by 23 h, drained beside fresh events."""
     share = world.plan.events // world.plan.edges
     for edge in world.edges:
-        edge.set_clock("-1d", is_synced=edge is world.edges[0])
+        edge.set_clock("-23h", is_synced=edge is world.edges[0])
         world.configure(edge, stop_at=round(share * _BACKLOG))
     world.start_edges()
     await world.reach(0.01)
@@ -104,11 +105,13 @@ async def _watch_resending(world: World) -> None:
 
 
 def _age(edge: Edge) -> None:
-    """Make the backlog a day older by the monotonic clock; its wall times are a day old already."""
+    """Make the backlog 23 h older by the monotonic clock; its wall times are as old already."""
     with closing(sqlite3.connect(edge.outbox)) as db, db:
-        db.execute("update rows set boottime_ms = boottime_ms - ?", (DAY_MS,))
+        db.execute("update rows set boottime_ms = boottime_ms - ?", (AWAY_MS,))
     lines = read_lines(edge.ledger)
-    edge.ledger.write_bytes(b"".join(format_line(replace(line, at_ms=line.at_ms - DAY_MS)) for line in lines))
+    edge.ledger.write_bytes(
+        b"".join(format_line(replace(line, at_ms=line.at_ms - AWAY_MS)) for line in lines)
+    )
 
 
 async def drained_well(world: World, evidence: Evidence) -> None:

@@ -19,8 +19,8 @@ _EVENTS = f"""
     from events e join devices d using (device_id) where e.type in ('{EVENT_TYPE}', '{PANIC_TYPE}')
 """  # noqa: S608 - constants of ours
 _HANDLED = """
-    select l.source_event::text, l.alert_id::text from alert_log l
-    where l.source_event is not null and l.move in ('opened', 'joined')
+    select l.source_event::text, l.alert_id::text from alert_log l join alerts a using (alert_id)
+    where a.kind = 'panic' and l.source_event is not null and l.move in ('opened', 'joined')
 """
 _COUNTS = "select alert_id::text, event_count from alerts where kind = 'panic'"
 _STEPS = "select alert_id::text, note from alert_log where move = 'escalated'"

@@ -56,7 +56,7 @@ class SentLine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """Everything that is looked at. ``handled`` are (event, alert) pairs of the alerts' timelines;
+    """Everything that is looked at. ``handled`` are (event, alert) pairs of the panic alerts' timelines;
     ``event_counts`` what each alert counts; ``steps`` (alert, line) of escalation; ``pending`` what still
     waits anywhere at the end."""
 

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -139,7 +139,7 @@ class World:
             self.fronts.append(front := Front(ports[turn:] + ports[:turn]))
             await front.start()
             stack.callback(front.stop)
-            edge.configure(front.port, self._flood(), outbox_limit_bytes=2**30)
+            edge.configure(front.port, self._flood(), outbox_limit_bytes=2**30, health_interval_s=60.0)
             stack.push_async_callback(edge.kill)
 
     def new_hub(self, name: str) -> Hub:
@@ -299,11 +299,10 @@ async def play(plan: Plan, postgres: Cluster, folder: Path, say: Say) -> Outcome
 
 async def _finish(world: World) -> Evidence:
     pending = await world.pending()
-    stops: list[Awaitable[None]] = [program.stop() for program in (*world.edges, *world.hubs)]
     for hub in world.hubs:
         await asyncio.to_thread(hub.look_at_repeats)
-    for stop in stops:
-        await stop
+    for program in (*world.edges, *world.hubs):
+        await program.stop()
     found = await read_evidence(world.edges, world.database, [world.texts], pending)
     # Nobody answers here, so texts go out again step by step, as they should; lines are still counted. And a
     # press may belong to an alert of several neighbours besides its own, which is the one that is judged.

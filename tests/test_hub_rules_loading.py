@@ -1,13 +1,18 @@
 """Files of rules: every mistake is named with its file, its line and what to do; conditions, times, zones."""
 
+import re
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.notify.text import KIND_WORDS
 from hub.rules.condition import compile_condition
 from hub.rules.errors import ConditionError, MissingFieldError, RuleFileError
+from hub.rules.forms import FORMS
+from hub.rules.library import ready_files
 from hub.rules.loading import live_rules, load_rules
 from hub.rules.schedule import DAY_WORDS, SUMMER, Window, is_holiday, is_in_season
 from hub.rules.words import duration_s, time_of_day
@@ -231,3 +236,22 @@ def test_a_circle_measures_from_its_edge(latitude: float, longitude: float, radi
     circle = Circle(latitude, longitude, radius_m)
     assert circle.distance_m(latitude, longitude) == pytest.approx(-radius_m)
     assert circle.distance_m(latitude + 0.1, longitude) == pytest.approx(11_132 - radius_m, rel=0.01, abs=5)
+
+
+# ----------------------------------------------------------------------------------------- the guide
+
+
+def test_the_guide_holds_what_it_says() -> None:
+    guide = (Path(__file__).parent.parent / "docs" / "reglas.md").read_text("utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    assert len(live_rules({}, {"guide.yaml": blocks[0]})) == 1
+    assert live_rules(ready_files(), {"guide.yaml": blocks[1]})
+    forms = re.findall(r"^\| [^|]+ \| `(\{.*\})` \|", guide, re.MULTILINE)
+    assert len(forms) >= len(FORMS)
+    for form in forms:
+        assert load_rules({"guide.yaml": with_when(form)})
+
+
+def test_every_ready_rules_kind_has_its_word_in_spanish() -> None:
+    kinds = {rule.kind for rule in load_rules(ready_files())} - {"duress"}
+    assert kinds <= KIND_WORDS.keys()

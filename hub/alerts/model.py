@@ -46,10 +46,11 @@ class Alert:
     parent_id: uuid.UUID | None = None
     classification: str = ""
     first_classification: str = ""
+    is_reserved: bool = False
 
     @property
     def is_restricted(self) -> bool:
-        return self.kind in RESTRICTED_KINDS
+        return self.kind in RESTRICTED_KINDS or self.is_reserved
 
     @property
     def is_open(self) -> bool:

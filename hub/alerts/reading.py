@@ -7,6 +7,7 @@ from datetime import datetime
 
 from hub.alerts.lifecycle import State
 from hub.alerts.model import COLUMNS, Alert, LogEntry
+from hub.alerts.visibility import visible_to
 from hub.database import Pool
 
 MAX_PAGE = 500
@@ -37,11 +38,20 @@ class Counts:
 
 
 async def list_open(
-    pool: Pool, *, priority: int | None = None, limit: int = 100, after: OpenAfter | None = None
+    pool: Pool,
+    *,
+    priority: int | None = None,
+    limit: int = 100,
+    after: OpenAfter | None = None,
+    role: str | None = None,
 ) -> list[Alert]:
-    """One page of open alerts, the most urgent first, then the oldest first; none that another covers."""
+    """One page of open alerts, the most urgent first, then the oldest first; none that another covers.
+
+    With ``role`` (of a user) reserved alerts are left out for those who may not know of them.
+    """
     rows = await pool.fetch(
-        f"select {COLUMNS} from alerts where closed_at is null and parent_id is null"  # noqa: S608  a constant of ours
+        f"select {COLUMNS} from alerts where closed_at is null and parent_id is null"  # noqa: S608  constants of ours
+        f" and {visible_to(role)}"
         " and ($1::smallint is null or priority = $1)"
         " and ($2::smallint is null or (priority, opened_at, alert_id) > ($2, $3, $4))"
         " order by priority, opened_at, alert_id limit $5",
@@ -68,13 +78,15 @@ async def search(
     include_drills: bool = True,
     limit: int = 50,
     after: Alert | None = None,
+    role: str | None = None,
 ) -> list[Alert]:
     """One page of all alerts, open and closed, the newest first; pass the last one as ``after``.
 
     ``text`` is looked for in code, place and summary; ``opened_from`` is inclusive, ``opened_until`` not.
+    ``role`` as in :func:`list_open`.
     """
     rows = await pool.fetch(
-        f"select {COLUMNS} from alerts where true"  # noqa: S608  a constant of ours
+        f"select {COLUMNS} from alerts where {visible_to(role)}"  # noqa: S608  constants of ours
         " and ($1 = '' or code = upper($1) or place ilike $2 or summary ilike $2)"
         " and ($3::text is null or kind = $3) and ($4::smallint is null or priority = $4)"
         " and ($5::text is null or state = $5) and ($6::text is null or sector = $6)"
@@ -100,8 +112,12 @@ async def search(
     return [Alert.from_row(row) for row in rows]
 
 
-async def get(pool: Pool, alert_id: uuid.UUID) -> Alert | None:
-    rows = await pool.fetch(f"select {COLUMNS} from alerts where alert_id = $1", alert_id)  # noqa: S608
+async def get(pool: Pool, alert_id: uuid.UUID, *, role: str | None = None) -> Alert | None:
+    """None also where ``role`` may not know that there is such an alert."""
+    rows = await pool.fetch(
+        f"select {COLUMNS} from alerts where alert_id = $1 and {visible_to(role)}",  # noqa: S608  constants
+        alert_id,
+    )
     return Alert.from_row(rows[0]) if rows else None
 
 

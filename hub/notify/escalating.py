@@ -104,6 +104,7 @@ class _Due:
     opened_at: datetime
     is_drill: bool
     is_closed: bool
+    is_reserved: bool
     policy: str
     stage: Stage
     anchor_at: datetime
@@ -116,6 +117,10 @@ class _Due:
         values = {name: row[name] for name in cls.__slots__}
         values["stage"] = Stage(values["stage"])
         return cls(**values)
+
+    @property
+    def is_restricted(self) -> bool:
+        return self.kind in RESTRICTED_KINDS or self.is_reserved
 
     @property
     def standing(self) -> Standing:
@@ -141,7 +146,7 @@ class _Round:
 # moment is left alone.
 _CLAIM = """
 select a.alert_id, a.code, a.kind, a.priority, a.place, a.sector, a.happened_at, a.opened_at, a.is_drill,
-  a.closed_at is not null as is_closed, e.policy, e.stage, e.anchor_at, e.fired, e.watch_group,
+  a.closed_at is not null as is_closed, a.is_reserved, e.policy, e.stage, e.anchor_at, e.fired, e.watch_group,
   (select count(*) from confirmations c where c.alert_id = a.alert_id and c.answer = 'coming')::integer
     as confirmations
 from escalations e join alerts a using (alert_id)
@@ -269,7 +274,7 @@ def _resolve(
 
 def _group(target: Target, due: "_Due") -> str:
     """Neighbours never hear of a restricted alert, of equipment or of a drill."""
-    if due.kind in RESTRICTED_KINDS | EQUIPMENT_KINDS or due.is_drill:
+    if due.is_restricted or due.kind in EQUIPMENT_KINDS or due.is_drill:
         return ""
     return due.watch_group if target.who is Who.NEIGHBOURS else target.name
 
@@ -285,7 +290,7 @@ def _drafts(step: Step, due: _Due, to: Recipients, transport: str, now: datetime
         lack=LACKS[step.stage],
         waited_s=int((step.due_at - since).total_seconds()),
         is_drill=due.is_drill,
-        is_restricted=due.kind in RESTRICTED_KINDS,
+        is_restricted=due.is_restricted,
     )
     base = Draft(alert_id=due.alert_id, priority=due.priority, text=text, due_at=now, transport=transport)
     drafts = [replace(base, contact_id=person.contact_id) for person in to.people]

@@ -95,7 +95,9 @@ create index silences_ends on silences (ends_at);
 
 -- What people found it to be: a code of the catalogue. The first one is never overwritten.
 alter table alerts add column classification text not null default '',
-  add column first_classification text not null default '';
+  add column first_classification text not null default '',
+  -- Classified as something that only the roles of the case may know of.
+  add column is_reserved boolean not null default false;
 
 -- What belongs to an alert in other rooms. Lives as long as its alert.
 create table alert_links (

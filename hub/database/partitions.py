@@ -17,6 +17,9 @@ async def ensure(pool: Pool, table: str, suffix: str, column: str, low: object, 
         await connection.execute("select pg_advisory_xact_lock(hashtext($1))", f"partitions of {table}")
         if await connection.fetchval("select to_regclass($1)", name):
             return False
+        # Whoever inserts waits here: a row that came in between the move and the attachment would belong to
+        # neither, and one planned before the attachment would miss its partition.
+        await connection.execute(f"lock table {table} in share row exclusive mode")
         await connection.execute(f"create table {name} (like {table} including all)")
         await connection.execute(
             f"with moved as (delete from {table}_default where {column} >= $1 and {column} < $2 returning *)"  # noqa: S608

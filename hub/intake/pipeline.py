@@ -4,13 +4,16 @@ Everything that the hub concludes from a batch (rows, alerts, queued notificatio
 not at all; only then are gateways told, and whoever sends notifications is woken.
 """
 
+import asyncio
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Generic, TypeVar, cast
 
 import asyncpg
+import msgspec
 
 from edge import contract
 from edge.contract import Leaf
@@ -27,7 +30,6 @@ from hub.intake.decode import (
     decode,
     event_row,
     group_ids,
-    is_future,
     point_value,
 )
 from hub.intake.presence import Presence
@@ -70,35 +72,78 @@ class Intake:
 
 
 Handler = Callable[[Sequence[Incoming]], Awaitable[None]]
+_Prepared = TypeVar("_Prepared")
+
+YIELD_EVERY = 100
+"""Messages of a batch between two chances for another lane: some 0.5 ms."""
+
+
+@dataclass(frozen=True)
+class Lane(Generic[_Prepared]):
+    """A handler in two steps, so that a batch can be prepared while the one before it is being committed.
+
+    ``prepare`` neither stores nor tells anything. Commits follow the order of the messages.
+    """
+
+    prepare: Callable[[Sequence[Incoming]], Awaitable[_Prepared]]
+    commit: Callable[[_Prepared], Awaitable[None]]
+
+    async def __call__(self, messages: Sequence[Incoming]) -> None:
+        await self.commit(await self.prepare(messages))
 
 
 # ------------------------------------------------------------------------------------------ events
 
 
-def event_lane(intake: Intake, leaf: Leaf) -> Handler:
-    """The handler of the ``alarm`` or the ``event`` lane."""
+@dataclass(frozen=True, slots=True)
+class Events:
+    """What a batch of messages came to."""
 
-    async def handle(messages: Sequence[Incoming]) -> None:
+    rows: list[EventRow] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+
+def event_lane(intake: Intake, leaf: Leaf) -> Lane[Events]:
+    """The ``alarm`` or the ``event`` lane."""
+
+    async def prepare(messages: Sequence[Incoming]) -> Events:
         received_at = intake.clock.now()
-        decoded = [decode(message, leaf, received_at) for message in messages]
         intake.metrics.messages.labels(leaf).inc(len(messages))
-        refused = [r for d in decoded for r in d.refused]
-        rows: list[EventRow] = []
-        for part in decoded:
+        batch = Events()
+        for index, message in enumerate(messages, 1):
+            part = decode(message, leaf, received_at)
+            batch.refused.extend(part.refused)
             for event in part.events:
-                device = await _resolve(intake, part.gateway, event.source, event.type)
-                if isinstance(device, Device):
-                    rows.append(event_row(event, device, part.gateway, received_at))
-                    if is_future(event, received_at):
-                        intake.metrics.future.labels(leaf).inc()
-                else:
-                    refused.append(_not_ours(part, event.source, device))
-        if rows:
-            await persist(lambda: _commit_events(intake, leaf, rows), intake.clock.sleep, f"{leaf} lane")
-        _send_receipts(intake, [(row.gateway, row.event_id) for row in rows], refused)
-        note_refused(intake, refused)
+                await _take_event(intake, leaf, part, event, received_at, batch)
+            if index % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        return batch
 
-    return handle
+    async def commit(batch: Events) -> None:
+        if batch.rows:
+            await persist(
+                lambda: _commit_events(intake, leaf, batch.rows), intake.clock.sleep, f"{leaf} lane"
+            )
+        _send_receipts(intake, [(row.gateway, row.event_id) for row in batch.rows], batch.refused)
+        note_refused(intake, batch.refused)
+
+    return Lane(prepare, commit)
+
+
+async def _take_event(
+    intake: Intake, leaf: Leaf, part: Decoded, event: contract.Event, received_at: datetime, batch: Events
+) -> None:
+    device: Device | str
+    if (found := intake.registry.device(event.source)) is not None and found.gateway == part.gateway:
+        device = found
+    else:
+        device = await _resolve(intake, part.gateway, event.source, event.type)
+    if not isinstance(device, Device):
+        batch.refused.append(_not_ours(part, event.source, device))
+        return
+    batch.rows.append(event_row(event, device, part.gateway, received_at))
+    if event.time is not None and event.time > received_at + contract.FUTURE_TOLERANCE:
+        intake.metrics.future.labels(leaf).inc()
 
 
 async def _commit_events(intake: Intake, leaf: Leaf, rows: Sequence[EventRow]) -> None:
@@ -130,44 +175,53 @@ async def _commit_halving(
 
 async def _store_events(intake: Intake, leaf: Leaf, rows: Sequence[EventRow]) -> None:
     with intake.metrics.commit_s.labels(leaf).time():
-        async with intake.pool.acquire() as connection, connection.transaction():
-            new_keys = await store.insert_events(connection, rows)
-            seen: set[store.Key] = set()
-            fresh = []
-            for row in rows:
-                if (key := store.key(row)) in new_keys and key not in seen:
-                    seen.add(key)
-                    fresh.append(row)
-            received_at = rows[0].received_at
-            verdict = await intake.rules.judge(connection, [_happening(row) for row in fresh], received_at)
-            findings = verdict.findings
-            tell = await intake.react(connection, findings, received_at) if findings else None
+        if any(intake.rules.rules.knows(row.type) for row in rows):
+            stored = await _store_and_react(intake, rows)
+        else:
+            # Nothing to conclude: one statement is its own transaction, without two more round trips.
+            stored = await store.insert_events(intake.pool, rows)
+    for row in rows:
+        intake.presence.seen(row.device.device_id, row.received_at)
+    intake.metrics.stored.labels(leaf).inc(stored)
+    unknown = sum(not intake.rules.rules.knows(row.type) for row in rows)
+    if unknown:
+        intake.metrics.unknown_types.inc(unknown)
+    if stored < len(rows):
+        intake.metrics.duplicates.labels(leaf).inc(len(rows) - stored)
+        await _note_clashes(intake, rows)
+
+
+async def _store_and_react(intake: Intake, rows: Sequence[EventRow]) -> int:
+    """Store a batch and what the rules make of its new events, in one transaction."""
+    async with intake.pool.acquire() as connection, connection.transaction():
+        stored = await store.insert_events(connection, rows)
+        fresh = rows if stored == len(rows) else await store.fresh_rows(connection, rows)
+        happenings = [_happening(row) for row in fresh if intake.rules.rules.knows(row.type)]
+        received_at = rows[0].received_at
+        verdict = await intake.rules.judge(connection, happenings, received_at)
+        findings = verdict.findings
+        tell = await intake.react(connection, findings, received_at) if findings else None
     intake.rules.committed(verdict)
     if tell:
         tell()
-    for row in rows:
-        intake.presence.seen(row.device.device_id, row.received_at)
-    intake.metrics.stored.labels(leaf).inc(len(fresh))
-    unknown = sum(not intake.rules.rules.knows(row.type) for row in fresh)
-    if unknown:
-        intake.metrics.unknown_types.inc(unknown)
-    if len(fresh) < len(rows):
-        await _note_repeats(intake, leaf, rows, fresh)
+    return stored
 
 
 def _happening(row: EventRow) -> Happening:
     return Happening(
-        row.id, row.type, row.device, row.happened_at, row.time_quality.value, row.is_drill, row.data
+        uuid.UUID(row.id),
+        row.type,
+        row.device,
+        row.happened_at,
+        row.time_quality.value,
+        row.is_drill,
+        row.data,
     )
 
 
-async def _note_repeats(
-    intake: Intake, leaf: Leaf, rows: Sequence[EventRow], fresh: Sequence[EventRow]
-) -> None:
-    is_fresh = {id(row) for row in fresh}
-    repeats = [row for row in rows if id(row) not in is_fresh]
-    intake.metrics.duplicates.labels(leaf).inc(len(repeats))
-    for row in await store.clashing(intake.pool, repeats):
+async def _note_clashes(intake: Intake, rows: Sequence[EventRow]) -> None:
+    """Tell of events that came under an id which was stored before with another content."""
+    for row in await store.clashing(intake.pool, rows):
         intake.metrics.clashes.inc()
         detail = f"id: {row.event_id[:64]} was stored before with another content; the first one stays"
         note_refused(intake, [Refused(row.gateway, "id_clash", detail, (row.data or "").encode()[:512])])
@@ -176,8 +230,7 @@ async def _note_repeats(
 # --------------------------------------------------------------------------------------- telemetry
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
+class _Sample(msgspec.Struct, frozen=True, gc=False):
     """A point, and the device that rules want to know beside it."""
 
     point: Point
@@ -188,61 +241,72 @@ class _Sample:
 class _Packs:
     """What a batch of packs came to."""
 
+    received_at: datetime
     samples: list[_Sample] = field(default_factory=list)
     receipts: list[tuple[str, str]] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
 
 
-def telemetry_lane(intake: Intake) -> Handler:
-    """The handler of the ``telemetry`` lane."""
+def telemetry_lane(intake: Intake) -> Lane[_Packs]:
+    """The ``telemetry`` lane."""
 
-    async def handle(messages: Sequence[Incoming]) -> None:
-        received_at = intake.clock.now()
+    async def prepare(messages: Sequence[Incoming]) -> _Packs:
+        packs = _Packs(intake.clock.now())
         intake.metrics.messages.labels(Leaf.TELEMETRY).inc(len(messages))
-        packs = _Packs()
+        taken = 0
         for message in messages:
-            part = decode(message, Leaf.TELEMETRY, received_at)
+            part = decode(message, Leaf.TELEMETRY, packs.received_at)
             packs.refused.extend(part.refused)
             if part.pack is not None:
-                await _take_pack(intake, part, part.pack, received_at, packs)
+                await _take_pack(intake, part, part.pack, packs)
+            if len(packs.samples) - taken >= YIELD_EVERY:
+                taken = len(packs.samples)
+                await asyncio.sleep(0)
+        return packs
+
+    async def commit(packs: _Packs) -> None:
         if packs.samples:
             await persist(
-                lambda: _commit_samples(intake, packs.samples, received_at),
+                lambda: _commit_samples(intake, packs.samples, packs.received_at),
                 intake.clock.sleep,
                 "telemetry lane",
             )
         _send_receipts(intake, packs.receipts, packs.refused)
         note_refused(intake, packs.refused)
 
-    return handle
+    return Lane(prepare, commit)
 
 
-async def _take_pack(
-    intake: Intake, part: Decoded, pack: contract.Pack, received_at: datetime, packs: _Packs
-) -> None:
+async def _take_pack(intake: Intake, part: Decoded, pack: contract.Pack, packs: _Packs) -> None:
     """Resolve a pack's devices and times; a pack is confirmed only when all of it was taken in."""
-    shift_s = await intake.offsets.shift(intake.pool, part.gateway, pack, received_at)
+    shift_s = await intake.offsets.shift(intake.pool, part.gateway, pack, packs.received_at)
     refused_before = len(packs.refused)
+    source, device = "", cast("Device | str", "")
     for m in pack.measurements:
-        device = await _resolve(intake, part.gateway, m.source, m.quantity)
+        its_source, _, quantity = m.name.rpartition(":")
+        if its_source != source or not source:
+            source, device = its_source, await _resolve(intake, part.gateway, its_source, quantity)
         at = _instant(m.time + shift_s)
         if not isinstance(device, Device):
-            packs.refused.append(_not_ours(part, m.source, device))
-        elif at is None or len(m.quantity) > MAX_QUANTITY_CHARS:
-            detail = f"n or t: {m.quantity[:40]!r} at {m.time!r} is no quantity or no time"
+            packs.refused.append(_not_ours(part, source, device))
+        elif at is None or len(quantity) > MAX_QUANTITY_CHARS:
+            detail = f"n or t: {quantity[:40]!r} at {m.time!r} is no quantity or no time"
             packs.refused.append(Refused(part.gateway, "malformed", detail, b"", pack.id))
         else:
             value, text = point_value(m)
-            point = Point(device.device_id, m.quantity, m.unit or "", at, value, text)
+            point = Point(device.device_id, quantity, m.unit or "", at, value, text)
             packs.samples.append(_Sample(point, device))
     if pack.id is not None and len(packs.refused) == refused_before:
         packs.receipts.append((part.gateway, pack.id))
 
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
 def _instant(seconds: float) -> datetime | None:
     try:
         # SenML times are exact to the millisecond in our packs; floats carry noise below it.
-        return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=round(seconds * 1000))
+        return _EPOCH + timedelta(0, 0, 0, round(seconds * 1000))
     except (OverflowError, ValueError):
         return None
 
@@ -261,16 +325,12 @@ async def _store_samples(intake: Intake, samples: Sequence[_Sample], received_at
     points = [s.point for s in samples]
     current = [s for s in samples if s.point.at <= received_at + contract.FUTURE_TOLERANCE]
     with intake.metrics.commit_s.labels(Leaf.TELEMETRY).time():
-        async with intake.pool.acquire() as connection, connection.transaction():
-            new = await intake.telemetry.write(connection, points, received_at)
-            verdict = await intake.rules.judge_points(
-                connection, [(s.point, s.device) for s in current], received_at
-            )
-            findings = verdict.findings
-            tell = await intake.react(connection, findings, received_at) if findings else None
-    intake.rules.committed(verdict)
-    if tell:
-        tell()
+        judged = [(s.point, s.device) for s in current]
+        if intake.rules.sees_nothing(judged):
+            # Nothing to conclude: one statement is its own transaction, without two more round trips.
+            new = await intake.telemetry.write(intake.pool, points, received_at)
+        else:
+            new = await _write_and_react(intake, points, judged, received_at)
     for s in current:
         intake.presence.seen(s.device.device_id, received_at)
         if s.point.quantity == "battery" and s.point.value is not None:
@@ -278,6 +338,21 @@ async def _store_samples(intake: Intake, samples: Sequence[_Sample], received_at
     intake.metrics.future.labels(Leaf.TELEMETRY).inc(len(samples) - len(current))
     intake.metrics.stored.labels(Leaf.TELEMETRY).inc(new)
     intake.metrics.duplicates.labels(Leaf.TELEMETRY).inc(len(points) - new)
+
+
+async def _write_and_react(
+    intake: Intake, points: Sequence[Point], judged: Sequence[tuple[Point, Device]], received_at: datetime
+) -> int:
+    """Store a batch and what the rules make of it, in one transaction."""
+    async with intake.pool.acquire() as connection, connection.transaction():
+        new = await intake.telemetry.write(connection, points, received_at)
+        verdict = await intake.rules.judge_points(connection, judged, received_at)
+        findings = verdict.findings
+        tell = await intake.react(connection, findings, received_at) if findings else None
+    intake.rules.committed(verdict)
+    if tell:
+        tell()
+    return new
 
 
 # ------------------------------------------------------------------------------------------ common

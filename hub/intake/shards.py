@@ -10,18 +10,22 @@ import logging
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from edge import contract
 from edge.contract import Leaf
 from hub.clock import Clock
 from hub.intake.control import LEAVES, control_lane
-from hub.intake.pipeline import Handler, Intake, event_lane, telemetry_lane
+from hub.intake.pipeline import Intake, Lane, event_lane, telemetry_lane
 from hub.intake.presence import Listening
 from hub.mqtt import Address, Consumer
 
 log = logging.getLogger(__name__)
 
 LANES = (Leaf.ALARM, Leaf.EVENT, Leaf.TELEMETRY)
+TELEMETRY_LINGER_S = 0.02
+"""One commit for all telemetry of so long: each one costs the disk and the alarms beside it."""
+
 FOLLOW_REGISTRY_S = 1.0
 """How long a new gateway waits until its shard subscribes to it; its edge keeps what it sends meanwhile."""
 
@@ -45,7 +49,7 @@ class Shards:
     client_id: Callable[[str], str]
     clock: Clock
 
-    def handler(self, leaf: Leaf) -> Handler:
+    def lane(self, leaf: Leaf) -> Lane[Any]:
         return telemetry_lane(self.intake) if leaf is Leaf.TELEMETRY else event_lane(self.intake, leaf)
 
     async def run_shard(self, index: int, listening: Listening) -> None:
@@ -93,7 +97,16 @@ class Shards:
             listening.changed(leaf, is_up, self.clock.now())
 
         purpose = leaf.value if self.shards == 1 else f"{index}-of-{self.shards}-{leaf}"
-        return Consumer(self.address, self.client_id(purpose), filters, self.handler(leaf), on_state=on_state)
+        lane = self.lane(leaf)
+        return Consumer(
+            self.address,
+            self.client_id(purpose),
+            filters,
+            lane.commit,
+            prepare=lane.prepare,
+            linger_s=TELEMETRY_LINGER_S if leaf is Leaf.TELEMETRY else 0.0,
+            on_state=on_state,
+        )
 
     async def _until_changed(self, index: int, gateways: frozenset[str] | None) -> None:
         while True:

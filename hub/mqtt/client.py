@@ -9,6 +9,7 @@ import random
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from hub.mqtt import packets
 from hub.mqtt.errors import (
@@ -23,6 +24,8 @@ from hub.mqtt.packets import Message
 from hub.mqtt.retry import Complaints, Retry
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 BATCH_LIMIT = 500
 HIGH_WATER = 10_000
@@ -44,6 +47,19 @@ class Counters:
     @property
     def reconnects(self) -> int:
         return max(0, self.connections - 1)
+
+
+async def _as_it_is(batch: list[Message]) -> list[Message]:
+    return batch
+
+
+async def _outcome(commit: asyncio.Task[None]) -> None:
+    """Let a commit that is under way end with us: cancelled when we are."""
+    try:
+        await commit
+    except asyncio.CancelledError:
+        commit.cancel()
+        raise
 
 
 class Publisher:
@@ -180,8 +196,11 @@ class Publisher:
 class Consumer(Publisher):
     """Hands what the ``filters`` match to ``handle``, in order, in batches; acknowledges after it returns.
 
-    A batch is whatever came while the previous one was being committed, at most ``batch_limit``; there is
-    no timer, so a lone message never waits. Calls of ``handle`` never overlap. When ``handle`` raises, the
+    A batch is whatever came while the previous one was being committed, at most ``batch_limit``. Unless
+    ``linger_s`` says how long to gather more of what is not urgent, there is no timer, so a lone message
+    never waits. Calls of ``handle`` never overlap. ``prepare``, where given,
+    turns a batch into what ``handle`` gets; with a batch's worth waiting it works ahead, on the next batch
+    while ``handle`` is busy with the last. When ``handle`` or ``prepare`` raises, the
     connection is dropped and the broker sends everything unacknowledged again, so ``handle`` must bear
     repeats. With more than ``high_water`` messages or 32 MB waiting the socket is left unread until half
     of it is handled. ``client_id`` names the session at the broker: fixed, and used by one process only.
@@ -192,9 +211,11 @@ class Consumer(Publisher):
         address: Address,
         client_id: str,
         filters: Sequence[str],
-        handle: Callable[[list[Message]], Awaitable[None]],
+        handle: Callable[[Any], Awaitable[None]],
         *,
+        prepare: Callable[[list[Message]], Awaitable[Any]] | None = None,
         batch_limit: int = BATCH_LIMIT,
+        linger_s: float = 0.0,
         high_water: int = HIGH_WATER,
         session_expiry_s: int = SESSION_EXPIRY_S,
         on_state: Callable[[bool], None] | None = None,
@@ -204,7 +225,9 @@ class Consumer(Publisher):
             raise ValueError("a consumer needs a topic filter")
         self._filters = tuple(filters)
         self._handle = handle
+        self._prepare = prepare or _as_it_is
         self._batch_limit = batch_limit
+        self._linger_s = linger_s
         self._high_water = high_water
         self._session_expiry_s = session_expiry_s
         self._wake = asyncio.Event()
@@ -233,22 +256,57 @@ class Consumer(Publisher):
     async def _pump_loop(self) -> None:
         while True:
             await self._wake.wait()
+            if self._linger_s and self.waiting < self._batch_limit:
+                await asyncio.sleep(self._linger_s)
             self._wake.clear()
+            await self._pump()
+
+    async def _pump(self) -> None:
+        """Handle what waits. With more than a batch waiting, the next one is prepared during a commit."""
+        commit: asyncio.Task[None] | None = None
+        try:
             # A lost connection's messages go with it: the broker sends them again on the next.
             while (link := self._link) is not None and (batch := link.take(self._batch_limit)):
-                await self._commit(link, batch)
+                prepared = await self._guard(link, batch, self._prepare(batch))
+                if commit is not None:
+                    await commit
+                    commit = None
+                # After a failure nothing behind it may be stored: what comes again keeps its order.
+                if prepared is None or link.is_ending:
+                    continue
+                work = self._commit(link, batch, prepared)
+                if link.waiting >= self._batch_limit:
+                    commit = asyncio.create_task(work)
+                    continue
+                await work
+                if self._linger_s:
+                    if link.waiting:
+                        self._wake.set()
+                    return
+        finally:
+            if commit is not None:
+                await _outcome(commit)
 
-    async def _commit(self, link: Link, batch: list[Message]) -> None:
-        try:
-            await self._handle(batch)
-        except Exception as error:  # noqa: BLE001  (whatever it was, the batch is not committed)
-            self._report(error, len(batch))
-            link.abort(HandlerError(f"a batch of {len(batch)} was not committed ({type(error).__name__})"))
+    async def _commit(self, link: Link, batch: list[Message], prepared: object) -> None:
+        if await self._guard(link, batch, self._done(prepared)) is None:
             return
         link.acknowledge(batch)
         self.counters.batches += 1
         self.counters.messages += len(batch)
         self.counters.oversized += sum([m.oversize > 0 for m in batch])
+
+    async def _done(self, prepared: object) -> bool:
+        await self._handle(prepared)
+        return True
+
+    async def _guard(self, link: Link, batch: list[Message], work: Awaitable[_T]) -> _T | None:
+        """What ``work`` returns; None when it failed, and the batch comes again on the next connection."""
+        try:
+            return await work
+        except Exception as error:  # noqa: BLE001  (whatever it was, the batch is not committed)
+            self._report(error, len(batch))
+            link.abort(HandlerError(f"a batch of {len(batch)} was not committed ({type(error).__name__})"))
+            return None
 
     def _report(self, error: Exception, count: int) -> None:
         self.counters.failed_batches += 1

@@ -64,6 +64,10 @@ class Memories:
         else:
             self.clear()
 
+    def knows(self, device_id: int) -> bool:
+        """Whether what is remembered of the device has been read."""
+        return device_id in self._of_device
+
     def active(self, device_id: int) -> Collection[str]:
         """The rules that remember something of the device; it has been read before."""
         return self._of_device.get(device_id, _NONE).keys()

@@ -74,6 +74,16 @@ class RuleWork:
         self._limits = {(row["device_id"], row["name"]): row["value"] for row in rows}
         self.use(self._all)
 
+    def sees_nothing(self, samples: Sequence[tuple[Point, Device]]) -> bool:
+        """Whether judging the measurements would change nothing: it needs no transaction then."""
+        rules, memories = self.rules, self.memories
+        return not any(
+            not memories.knows(p.device_id)
+            or rules.wants(p.quantity, d.kind, p.value, memories.active(p.device_id))
+            for p, d in samples
+            if p.value is not None and rules.concerns(p.quantity)
+        )
+
     async def judge_points(
         self, connection: Connection, samples: Sequence[tuple[Point, Device]], now: datetime
     ) -> Verdict:

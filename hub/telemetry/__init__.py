@@ -1,15 +1,15 @@
 """Time series: one protocol for every store that keeps them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from hub.database import Connection
+import msgspec
+
+from hub.database import Connection, Pool
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(msgspec.Struct, frozen=True, gc=False):
     """One measurement of a registered device. ``at`` is aware UTC; ``value`` in ``unit`` (SenML), or text."""
 
     device_id: int
@@ -21,8 +21,8 @@ class Point:
 
 
 class TelemetryStore(Protocol):
-    async def write(self, connection: Connection, points: Sequence[Point], now: datetime) -> int:
-        """Store the batch inside the caller's transaction; returns how many were new.
+    async def write(self, executor: Connection | Pool, points: Sequence[Point], now: datetime) -> int:
+        """Store the batch, in the caller's transaction where there is one; returns how many were new.
 
         A repeat of (device, quantity, at) is harmless: the first one stays.
         """

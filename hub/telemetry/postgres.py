@@ -5,19 +5,30 @@ from datetime import UTC, date, datetime, timedelta
 
 from edge.contract import FUTURE_TOLERANCE
 from hub.database import Connection, Pool, partitions
+from hub.database.arrays import literal, or_none
 from hub.telemetry import Point
 
-_INSERT = """
-    insert into telemetry (device_id, quantity_id, at, value, text)
-    select * from unnest($1::int[], $2::int[], $3::timestamptz[], $4::float8[], $5::text[])
-    on conflict do nothing
-"""
-_LATEST = """
-    insert into telemetry_latest as latest (device_id, quantity_id, at, value, text)
-    select * from unnest($1::int[], $2::int[], $3::timestamptz[], $4::float8[], $5::text[])
-    on conflict (device_id, quantity_id) do update
-    set at = excluded.at, value = excluded.value, text = excluded.text
-    where excluded.at > latest.at
+# One statement, so that a batch from which nothing follows costs one round trip. A reading from the future is
+# kept but never becomes the newest one. The newest ones come in one order from every hub: two batches that
+# update the same rows cannot deadlock.
+_WRITE = """
+    with points as materialized (
+      select * from unnest($1::text::int[], $2::text::int[], $3::text::timestamptz[], $4::text::float8[],
+                           $5::text[], $6::text::bool[])
+        as p (device_id, quantity_id, at, value, text, is_newest)
+    ), stored as (
+      insert into telemetry (device_id, quantity_id, at, value, text)
+      select device_id, quantity_id, at, value, text from points
+      on conflict do nothing returning 1
+    ), latest as (
+      insert into telemetry_latest as latest (device_id, quantity_id, at, value, text)
+      select device_id, quantity_id, at, value, text from points
+      where is_newest order by device_id, quantity_id
+      on conflict (device_id, quantity_id) do update
+      set at = excluded.at, value = excluded.value, text = excluded.text
+      where excluded.at > latest.at
+    )
+    select count(*) from stored
 """
 _QUANTITY = """
     with made as (
@@ -49,29 +60,38 @@ class PostgresTelemetry:
                 quantity_id = await pool.fetchval(_QUANTITY, *key)
             self._quantity_ids[key] = quantity_id
 
-    async def write(self, connection: Connection, points: Sequence[Point], now: datetime) -> int:
-        rows = [
-            (p.device_id, quantity_id, p.at, p.value, p.text)
+    async def write(self, executor: Connection | Pool, points: Sequence[Point], now: datetime) -> int:
+        known = [
+            (quantity_id, p)
             for p in points
             if (quantity_id := self._quantity_ids.get((p.quantity, p.unit))) is not None
         ]
-        if not rows:
+        if not known:
             return 0
-        status = await connection.execute(_INSERT, *_columns(rows))
-        newest: dict[tuple[int, int], tuple[int, int, datetime, float | None, str | None]] = {}
-        limit = now + FUTURE_TOLERANCE
-        for row in rows:
-            # A reading from the future is kept but never becomes the newest one.
-            if row[2] <= limit and ((key := row[:2]) not in newest or newest[key][2] < row[2]):
-                newest[key] = row
-        if newest:
-            # In one order for every hub: two batches that update the same rows cannot deadlock.
-            await connection.execute(_LATEST, *_columns([newest[key] for key in sorted(newest)]))
-        return int(status.rpartition(" ")[2])
+        return int(
+            await executor.fetchval(
+                _WRITE,
+                literal([p.device_id for _, p in known]),
+                literal([quantity_id for quantity_id, _ in known]),
+                literal([p.at for _, p in known]),
+                literal([p.value for _, p in known]),
+                or_none([p.text for _, p in known]),
+                literal(_newest(known, now + FUTURE_TOLERANCE)),
+            )
+        )
 
 
-def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _newest(known: Sequence[tuple[int, Point]], limit: datetime) -> list[bool]:
+    """Which of the points is the newest of its series in the batch, and not from the future."""
+    newest: dict[tuple[int, int], int] = {}
+    for index, (quantity_id, p) in enumerate(known):
+        key = (p.device_id, quantity_id)
+        if p.at <= limit and ((best := newest.get(key)) is None or known[best][1].at < p.at):
+            newest[key] = index
+    marks = [False] * len(known)
+    for index in newest.values():
+        marks[index] = True
+    return marks
 
 
 def day_bounds(day: date) -> tuple[datetime, datetime]:

@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 VENDOR := hub/web/static/vendor/.installed
 
-.PHONY: all setup demo test lint format types imports units lock clean peers
+.PHONY: all setup demo test lint format bench faults faults-long cluster lock clean peers
 
 all: lint test
 
@@ -25,6 +25,7 @@ $(VENDOR): package.json package-lock.json
 # Real peers that the tests start: Mosquitto, Chromium and Debian's PostgreSQL.
 peers:
 	./.ci/peers
+	./bench/peers
 
 # --- the main job -----------------------------------------------------------------------------------
 demo: setup
@@ -43,6 +44,23 @@ test: setup peers lint
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# --- measurements -------------------------------------------------------------------------------------
+# Each writes its report to bench/report; README.md in bench/ says how to read it.
+bench: setup
+	./bench/peers
+	$(BIN)/python -m bench run
+
+faults: setup peers
+	./bench/peers
+	$(BIN)/python -m bench.faults --quick
+
+faults-long: setup peers
+	./bench/peers
+	$(BIN)/python -m bench.faults --events 1000000
+
+cluster: setup
+	$(BIN)/python -m bench.cluster
 
 # --- dependencies -----------------------------------------------------------------------------------
 lock: .venv/.installed

@@ -142,7 +142,7 @@ def _scenario(pace: Pace) -> str:
 
 async def _emptied(folder: Path, events: int) -> None:
     """Return when the outbox has taken all events and holds none any more, or when that takes too long."""
-    words = [sys.executable, "-m", "edge.cli", "queue", "--json", "--data", folder / "data"]
+    words = [sys.executable, "-m", "edge.cli", "queue", "--json", "--data", str(folder / "data")]
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_PATIENCE_S + 60):
             while True:

@@ -127,6 +127,7 @@ UNAVAILABLE = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.DiskFullError,
+    asyncpg.ReadOnlySQLTransactionError,  # a primary that was demoted: wait for the new one
 )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import uuid
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,7 @@ from hub.notify.escalation import (
 )
 from hub.notify.policy_file import PolicyBook, PolicyFileError, parse
 from hub.notify.text import GSM7, reminder_text
+from hub.notify.transports import Health, Outgoing, TransportError, TransportEvent
 
 NOW = datetime(2026, 11, 24, 0, 4, tzinfo=UTC)  # 21:04 in Santiago
 DEFAULT = policy_file.load(None)
@@ -551,6 +553,54 @@ async def test_the_loop_fires_at_the_due_time(pool: Pool) -> None:
     lines = [line.at for line in await alerts.timeline(pool, alert_id) if line.move == "escalated"]
     assert [(at - NOW).total_seconds() for at in lines] == [30, 60]
     assert woken == lines
+
+
+class Unreachable:
+    """A transport that no phone answers to."""
+
+    def __init__(self, *, permanent: bool) -> None:
+        self.permanent = permanent
+        self.tried = 0
+
+    async def send(self, message: Outgoing) -> str:
+        del message
+        self.tried += 1
+        raise TransportError("the number does not exist", permanent=self.permanent)
+
+    async def events(self) -> AsyncIterator[TransportEvent]:
+        nothing: tuple[TransportEvent, ...] = ()
+        for event in nothing:
+            yield event
+
+    async def health(self) -> Health:
+        return Health(is_ok=False)
+
+
+@pytest.mark.parametrize(
+    ("permanent", "priority", "due_at"),
+    [(True, 1, after(5)), (True, 2, after(5)), (True, 3, after(1800)), (False, 1, after(30))],
+)
+async def test_nobody_waits_for_a_person_whom_no_text_can_reach(
+    pool: Pool, permanent: bool, priority: int, due_at: datetime
+) -> None:
+    alert_id = await raise_one(pool, kind="gate_open", priority=priority, watch_group="")
+    clock, transport = VirtualClock(after(5)), Unreachable(permanent=permanent)
+    sending = asyncio.create_task(
+        service.notify_loop(pool, {"sms": transport}, clock, asyncio.Event(), "hub")
+    )
+    await eventually(lambda: transport.tried)
+    told = "select count(*) from notifications where error <> ''"
+    await eventually(lambda: pool.fetchval(told))
+    await clock.sleeping()
+
+    async def next_due() -> bool:
+        return bool((await row_of(pool, alert_id))["due_at"] == due_at)
+
+    await eventually(next_due)
+    sending.cancel()
+    if due_at == after(5):
+        await escalator(pool).fire_due(after(5))
+        assert await escalations_of(pool, alert_id) == ["paso 1, sin acuse hace 5 s: turno"]
 
 
 @pytest.mark.timeout(60)

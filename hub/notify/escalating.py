@@ -246,7 +246,14 @@ def recipients(step: Step, due: "_Due", on_call: OnCall, now: datetime) -> tuple
     if not words:
         found, words = Recipients(duty=True), ["nadie de guardia", "turno"]
     kind = "recordatorio" if step.is_reminder else f"paso {step.number + 1}"
-    return found, f"{kind}, {_LACK_NOTES[step.stage]} hace {step.waited_s} s: {', '.join(words)}"
+    waited_s = _waited_s(step, due)
+    return found, f"{kind}, {_LACK_NOTES[step.stage]} hace {waited_s} s: {', '.join(words)}"
+
+
+def _waited_s(step: Step, due: "_Due") -> int:
+    """How long people waited by then: from the opening, whatever moved the schedule since."""
+    since = due.opened_at if step.stage is Stage.ACKNOWLEDGE else due.anchor_at
+    return int((step.due_at - since).total_seconds())
 
 
 def _resolve(
@@ -280,7 +287,6 @@ def _group(target: Target, due: "_Due") -> str:
 
 
 def _drafts(step: Step, due: _Due, to: Recipients, transport: str, now: datetime) -> list[Draft]:
-    since = due.opened_at if step.stage is Stage.ACKNOWLEDGE else due.anchor_at
     text = reminder_text(
         code=due.code,
         kind=due.kind,
@@ -288,7 +294,7 @@ def _drafts(step: Step, due: _Due, to: Recipients, transport: str, now: datetime
         happened_at=due.happened_at,
         now=now,
         lack=LACKS[step.stage],
-        waited_s=int((step.due_at - since).total_seconds()),
+        waited_s=_waited_s(step, due),
         is_drill=due.is_drill,
         is_restricted=due.is_restricted,
     )

@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 
 CHANNEL = "notifications"
 MAX_ERROR_CHARS = 300
+_HASTY_PRIORITY = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,6 +229,37 @@ async def mark_failed(pool: Pool, failures: Sequence[Failed]) -> None:
             [f.retry_at for f in failures],
             [f.error[:MAX_ERROR_CHARS] for f in failures],
         )
+
+
+MAX_HASTE_S = 120
+"""Only waits up to this are cut short: reminders, which wait longer, must not chase each other."""
+
+# The alert's row first, as a move locks them. The whole rest of the schedule moves forward with the step.
+_HASTEN = """
+with locked as materialized (
+  select alert_id from alerts where alert_id = any($1) and state = 'received' order by alert_id for update
+)
+update escalations e set anchor_at = e.anchor_at - (e.due_at - $2), due_at = $2
+from locked l
+where e.alert_id = l.alert_id and e.stage = 'acknowledge' and e.due_at > $2
+  and e.due_at <= $2::timestamptz + make_interval(secs => $3)
+"""
+
+
+async def hasten(pool: Pool, failures: Sequence[Failed], now: datetime) -> None:
+    """Nobody waits for a person whom no text can reach: the next step of urgent alerts is due at once.
+
+    A crash before this costs nothing but the wait.
+    """
+    ids = sorted(
+        {
+            f.notification.alert_id
+            for f in failures
+            if f.retry_at is None and f.notification.alert_id and f.notification.priority <= _HASTY_PRIORITY
+        }
+    )
+    if ids:
+        await pool.execute(_HASTEN, ids, now, MAX_HASTE_S)
 
 
 async def release(pool: Pool, notifications: Sequence[Notification]) -> None:

@@ -195,6 +195,7 @@ class _Sender:
     async def _finish(self, batch: "_Batch") -> None:
         await self._persist(lambda: queue.mark_sent(self.pool, batch.sent))
         await self._persist(lambda: queue.mark_failed(self.pool, batch.failed))
+        await self._persist(lambda: queue.hasten(self.pool, batch.failed, self.clock.now()))
         await self._persist(lambda: queue.release(self.pool, batch.untried))
         if batch.sent:
             log.info("%s: %d texts sent by hub %s", self.name, len(batch.sent), self.owner)

@@ -725,6 +725,7 @@ class TimeQuality(enum.StrEnum):
 
 FUTURE_TOLERANCE = timedelta(seconds=5)
 """A claimed time may be this far ahead before it is distrusted: more than NTP's error, less than a story."""
+PLAUSIBLE_FROM = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def in_utc(time: datetime) -> datetime:
@@ -735,18 +736,16 @@ def in_utc(time: datetime) -> datetime:
 def happened_at(event: Event, received_at: datetime) -> tuple[datetime, TimeQuality]:
     """When it happened, UTC: trusted ``time``, else receipt time less ``age``, else receipt time.
 
-    A synchronised clock that claims the future is not trusted.
+    A clock that claims the future, or a time before anything of ours ran, is not trusted whatever it says of
+    itself: a press must not be filed away as old because its gateway believes in 1970.
     """
     age = event.age_ms
-    if (
-        event.clock is Clock.SYNCED
-        and event.time is not None
-        and event.time <= received_at + FUTURE_TOLERANCE
-    ):
+    is_plausible = event.time is not None and PLAUSIBLE_FROM <= event.time <= received_at + FUTURE_TOLERANCE
+    if event.clock is Clock.SYNCED and event.time is not None and is_plausible:
         return in_utc(event.time), TimeQuality.DEVICE
     if age is not None and age < 10 * 366 * 86_400_000:
         return received_at - timedelta(milliseconds=age), TimeQuality.AGE
-    if event.clock is None and event.time is not None and event.time <= received_at + FUTURE_TOLERANCE:
+    if event.clock is None and event.time is not None and is_plausible:
         # A plain CloudEvents producer states neither clock nor age; its time is the best that there is.
         return in_utc(event.time), TimeQuality.DEVICE
     return received_at, TimeQuality.RECEIPT

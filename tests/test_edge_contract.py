@@ -707,6 +707,10 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
         ({"clock": "synced", "time": LATER}, (RECEIVED, TimeQuality.RECEIPT)),
         ({"clock": "synced", "time": LATER, "age": 90_000}, (AT, TimeQuality.AGE)),
         ({"time": datetime(2099, 1, 1, tzinfo=UTC)}, (RECEIVED, TimeQuality.RECEIPT)),
+        # nor a time at which nobody had this software
+        ({"clock": "synced", "time": LONG_AGO, "age": 90_000}, (AT, TimeQuality.AGE)),
+        ({"clock": "synced", "time": LONG_AGO}, (RECEIVED, TimeQuality.RECEIPT)),
+        ({"time": LONG_AGO}, (RECEIVED, TimeQuality.RECEIPT)),
         # a clock that is not right: the age counts
         ({"clock": "unsynced", "time": LONG_AGO, "age": 90_000}, (AT, TimeQuality.AGE)),
         ({"clock": "unsynced", "time": AT, "age": "90000"}, (AT, TimeQuality.AGE)),

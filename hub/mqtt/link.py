@@ -32,7 +32,11 @@ _CLOSED = "the broker closed the connection: it stops, or another client uses th
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """Where the broker is and who we are there. ``version`` 4 is MQTT 3.1.1."""
+    """Where the broker is and who we are there. ``version`` 4 is MQTT 3.1.1.
+
+    A broker that vanished without a goodbye is noticed after :data:`DEAD_AFTER` times ``keepalive_s``. Nothing
+    is heard meanwhile, no alarm either, so the interval is short.
+    """
 
     host: str
     port: int
@@ -40,7 +44,7 @@ class Address:
     password: str | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = None
     version: Version = 5
-    keepalive_s: int = 30
+    keepalive_s: int = 6
 
     def __post_init__(self) -> None:
         if self.version not in (4, 5):

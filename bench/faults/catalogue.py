@@ -74,6 +74,7 @@ NETWORK = (
         name="half-open-edge",
         title="an edge's connection becomes half-open: what is sent vanishes",
         play=flowing(network.half_open_edge, 2),
+        recovers_within_s=12.0,
         plan={"edge_proxies": True},
         is_quick=True,
     ),
@@ -81,6 +82,7 @@ NETWORK = (
         name="half-open-hub",
         title="the hub's connections become half-open",
         play=flowing(network.half_open_hub, 1),
+        recovers_within_s=12.0,
         plan={"hub_proxy": True},
     ),
 )

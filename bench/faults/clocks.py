@@ -14,7 +14,7 @@ from bench.faults.world import World
 _AGE_ERROR_S = 5.0
 """What computing "receipt less age" may cost while messages wait for a blow to pass."""
 AWAY_MS = 23 * 3600 * 1000
-"""An hour short of a day: a press that is older than a day is filed and calls nobody, by the rule's watermark."""
+"""An hour short of a day: a press that is older is filed and calls nobody, by the rule's watermark."""
 _BACKLOG = 0.9
 _FRESH_RATE = 40.0
 _IDLE_S = 20.0

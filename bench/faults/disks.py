@@ -20,6 +20,8 @@ from hub.servers.postgres import choose, installations
 
 _TMPFS_BYTES = 4 * 1024 * 1024
 _TORN_PAGES = 3
+_REPORT_S = 3.0
+"""Damaged rows are found when they are read, and reported with the next look at the gateway's health."""
 _EDGE_PAGE = 4096
 # sqlite.org/fileformat2.html#the_write_ahead_log: a header, then frames of a header and a page.
 _WAL_HEADER = 32
@@ -104,6 +106,8 @@ async def torn_outbox(world: World) -> None:
     for proxy in world.proxies.values():
         proxy.mend()
     await world.reach(1.0)
+    await world.drain()
+    await asyncio.sleep(_REPORT_S)
 
 
 def _pending(edge: Edge, copy: Path) -> int:

@@ -15,6 +15,7 @@ class Fault:
     """``title`` says what is done, for the report; ``plan`` overrides :class:`bench.faults.world.Plan`.
 
     ``check`` comes before the judge: it fills in what the fault may cost and notes what only it knows.
+    ``recovers_within_s``: from a blow to the first event after it that is stored.
     ``weight`` is its share of the events; ``simulated`` says honestly what is not the real thing.
     """
 
@@ -24,6 +25,7 @@ class Fault:
     check: Check | None = None
     plan: dict[str, object] = field(default_factory=dict)
     weight: float = 1.0
+    recovers_within_s: float = float("inf")
     simulated: str = ""
     is_quick: bool = False
 

@@ -65,7 +65,7 @@ class Flood:
         self._clock = clock
         before = [*read_lines(settings.ledger), *read_lines(settings.refusals)]
         self._left = max(0, (settings.stop_at or settings.events) - len(before))
-        self._life = max((line.life for line in before), default=0) + 1
+        self._life = _next_life(settings.ledger.with_name("lives"))
         self._numbers = itertools.count(max((line.n for line in before), default=0) + 1)
         self._may_go_on = asyncio.Event()
         self._may_go_on.set()
@@ -130,6 +130,14 @@ class Flood:
             else:
                 self._may_go_on.set()
             await self._clock.sleep(_LOOK_S)
+
+
+def _next_life(path: Path) -> int:
+    """Counts starts, also those that ended before the first event was noted."""
+    descriptor = _open(path)
+    os.write(descriptor, b".")
+    os.close(descriptor)
+    return path.stat().st_size
 
 
 def _open(path: Path) -> int:

@@ -100,11 +100,20 @@ async def play(fault: Fault, world: World) -> Outcome:
         outcome.violations = [Violation("run_failed", 1, _where(error))]
     else:
         _fill(outcome, world, evidence)
+        _look_at_recovery(outcome, fault)
         await world.database.drop()
     finally:
         await world.abandon()
     outcome.took_s = round(time.monotonic() - began, 1)
     return outcome
+
+
+def _look_at_recovery(outcome: Outcome, fault: Fault) -> None:
+    if max(outcome.recovery_s, default=0.0) > fault.recovers_within_s:
+        text = (
+            f"{max(outcome.recovery_s)} s until events came again, allowed are {fault.recovers_within_s:g} s"
+        )
+        outcome.violations = [*outcome.violations, Violation("slow_recovery", 1, text)]
 
 
 def _where(error: Exception) -> str:

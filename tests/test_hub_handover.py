@@ -68,7 +68,7 @@ async def test_a_priority_is_changed_with_author_and_reason_and_calls_by_the_new
     assert await pool.fetchval("select due_at from escalations") == after(minutes=2, seconds=30)
     await hub.fire_due(after(minutes=2, seconds=30))
     assert await notes(pool, alert_id, "escalated") == [
-        ("hub:escalation", "paso 1, sin acuse hace 30 s: turno")
+        ("hub:escalation", "paso 1, sin acuse hace 150 s: turno")
     ]
 
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from hub.database import Connection, Pool
@@ -67,9 +68,10 @@ async def on_call_now(connection: Connection, now: datetime) -> OnCall:
     """Who is on call, read once: for the escalation's rounds."""
     turns = await turns_of(connection, now)
 
+    @cache  # a round asks the same of many alerts, and years of repetitions are walked through each time
     def find(calendar: str, at: datetime) -> Sequence[Person]:
         standing = on_call((t for t in turns if t.calendar == calendar), at)
-        return [Person(t.contact_id, t.person, t.is_quiet) for t in standing]
+        return tuple(Person(t.contact_id, t.person, t.is_quiet) for t in standing)
 
     return find
 

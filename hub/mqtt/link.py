@@ -34,8 +34,8 @@ _CLOSED = "the broker closed the connection: it stops, or another client uses th
 class Address:
     """Where the broker is and who we are there. ``version`` 4 is MQTT 3.1.1.
 
-    A broker that vanished without a goodbye is noticed after :data:`DEAD_AFTER` times ``keepalive_s``. Nothing
-    is heard meanwhile, no alarm either, so the interval is short.
+    A broker that vanished without a goodbye is noticed after :data:`DEAD_AFTER` times ``keepalive_s``, and
+    no alarm is heard meanwhile: so the interval is short.
     """
 
     host: str

@@ -34,9 +34,9 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-LEASE_S = 60.0
+LEASE_S = 15.0
 """A hub that died while sending leaves its texts to the others after this long."""
-SEND_TIMEOUT_S = 30.0
+SEND_TIMEOUT_S = 8.0
 """Well below the lease: a transport that hangs does not make a second hub send too."""
 BATCH = 50
 SLICE_S = 0.25

@@ -18,7 +18,7 @@ async def waiting_cards(console: Console, session: Session) -> list[Card]:
     """P1 alerts without acknowledgement, the oldest first; none for who may not see alerts."""
     if not session.user.may(Permission.SEE_ALERTS):
         return []
-    alerts = await service.list_open(console.pool, priority=1, limit=_MAX_P1)
+    alerts = await service.list_open(console.pool, priority=1, limit=_MAX_P1, role=session.user.role)
     return [card for card in map(card_of, alerts) if card.is_waiting_p1]
 
 

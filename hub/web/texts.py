@@ -35,6 +35,8 @@ KINDS: dict[str, str] = {
     "device_silent": "Sin señal",
     "gateway_down": "Equipo caído",
     "gateway_silent": "Equipo sin señal",
+    "room_silent": "Central sin operador",
+    "flapping": "Falla repetida",
 }
 
 PRIORITIES: dict[int, str] = {1: "Vida", 2: "En curso", 3: "Bienes", 4: "Mantención"}

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from bench import machine, report
 from bench.errors import BenchError
@@ -49,7 +50,7 @@ def _tree(text: str) -> tuple[str, Path]:
 async def run(arguments: argparse.Namespace) -> int:
     scale = SCALES[arguments.scale]
     trees = dict(arguments.hub or [("hub", TREE)])
-    facts = {
+    facts: dict[str, Any] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "revision": {name: machine.revision(tree) for name, tree in trees.items()},
         "seed": arguments.seed,
@@ -60,6 +61,7 @@ async def run(arguments: argparse.Namespace) -> int:
     sections: dict[str, Section] = {}
     async with asyncio.timeout(scale.limit_s), prepared() as ground:
         setting = Setting(ground, scale, arguments.seed, trees)
+        facts["sync_ms"] = machine.sync_ms(ground.folder)
         await setting.make_templates()
         for name in arguments.only or MEASURES:
             sections[name] = await MEASURES[name](setting)

@@ -4,11 +4,14 @@ import os
 import platform
 import re
 import subprocess
+import time
 from importlib.metadata import version
 from pathlib import Path
 
+from bench.figures import quantile
 from hub.servers.postgres import installations
 
+_SYNCS = 200
 _PACKAGES = ("asyncpg", "msgspec", "uvloop", "aiomqtt")
 
 
@@ -27,6 +30,19 @@ def describe() -> dict[str, str | int | float]:
         "compiler": _output("gcc", "--version").partition("\n")[0],
         **{name: version(name) for name in _PACKAGES},
     }
+
+
+def sync_ms(folder: Path) -> dict[str, float]:
+    """How long the disk below ``folder`` takes for a page and fdatasync: no commit is faster."""
+    path, taken = folder / "sync", []
+    with path.open("wb", buffering=0) as file:
+        for _ in range(_SYNCS):
+            started = time.perf_counter()
+            file.write(bytes(8192))
+            os.fdatasync(file.fileno())
+            taken.append(1000 * (time.perf_counter() - started))
+    path.unlink()
+    return {"p50": round(quantile(taken, 0.5), 2), "p99": round(quantile(taken, 0.99), 2)}
 
 
 def revision(tree: Path) -> str:

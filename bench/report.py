@@ -41,9 +41,10 @@ def _facts(facts: Mapping[str, Any]) -> str:
         f" {facts['took_s']:.0f} s.\n{machine['cores']} cores {machine['cpu']}, {machine['ram_mb']:,} MB,"
         f" Linux {machine['kernel']}, {machine['system']}; Python {machine['python']}, PostgreSQL"
         f" {machine['postgresql']} (fsync on), Mosquitto {machine['mosquitto']}. Load before:"
-        f" {machine['load_before']}.\n\nEverything shares these cores: load generator, broker, database and"
-        " subject. Absolute figures move with the machine; ratios within one run are what counts. A figure is"
-        " the median of its runs, with the lowest and the highest."
+        f" {machine['load_before']}; a page and fdatasync: p50 {facts['sync_ms']['p50']}, p99"
+        f" {facts['sync_ms']['p99']} ms.\n\nEverything shares these cores: load generator, broker, database"
+        " and subject. Absolute figures move with the machine; ratios within one run are what counts. A"
+        " figure is the median of its runs, with the lowest and the highest."
     )
 
 

@@ -37,7 +37,14 @@ def test_numbers_have_as_many_digits_as_they_bear(value: float, text: str) -> No
 
 
 def test_a_loss_stands_beside_the_ratios() -> None:
-    facts = {"at": "", "revision": {}, "seed": 1, "scale": "tiny", "took_s": 1.0}
+    facts = {
+        "at": "",
+        "revision": {},
+        "seed": 1,
+        "scale": "tiny",
+        "took_s": 1.0,
+        "sync_ms": {"p50": 1, "p99": 2},
+    }
     machine = dict.fromkeys(
         ("cores", "cpu", "ram_mb", "kernel", "system", "python", "postgresql", "mosquitto", "load_before"), 0
     )
@@ -61,7 +68,7 @@ async def test_a_tiny_run_makes_a_whole_report(tmp_path: Path) -> None:
     assert process.returncode == 0, progress.decode()
     found = msgspec.json.decode((tmp_path / "bench.json").read_bytes())
     assert output.decode() == (tmp_path / "bench.md").read_text("utf-8")
-    assert {"at", "machine", "revision", "seed", "took_s"} <= found.keys()
+    assert {"at", "machine", "revision", "seed", "took_s", "sync_ms"} <= found.keys()
     throughput, press = found["measures"]["throughput"], found["measures"]["press"]
     assert throughput["lost"] == press["lost"] == 0
     assert {row["events/s"]["median"] > 0 for row in throughput["rows"].values()} == {True}

@@ -161,6 +161,12 @@ def _section(setting: Setting, found: dict[str, list[Latencies]]) -> Section:
                 ratios(p(hub, 2000, 0.99), p(hub, 0, 0.99)),
                 budget="<= 1.5",
             ),
+            # Presses are rare: the one that matters finds a hub that has not seen one for hours.
+            Ratio(
+                f"{hub}: first press after the start",
+                figure([r.hub_ms[0] for r in found[_name(hub, 0)] if r.hub_ms]),
+                "ms",
+            ),
         ]
     return Section(
         title="From a press to the text handed to the transport",

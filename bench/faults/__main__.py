@@ -20,9 +20,9 @@ from bench.faults.programs import TREE, folder_owner_may_pass
 from bench.faults.run import play_all
 from bench.faults.world import Plan
 
-_QUICK_EVENTS = 6000
+_QUICK_EVENTS = 20_000
 _EVENTS = 100_000
-_QUICK = Plan(events=0, edges=2, buttons=20, hasten_leases=True)
+_QUICK = Plan(events=0, edges=2, buttons=20, window=150, most_blows=2, hasten_leases=True)
 _LONG = Plan(events=0, edges=3, buttons=60)
 
 

@@ -76,7 +76,6 @@ NETWORK = (
         play=flowing(network.half_open_edge, 2),
         recovers_within_s=12.0,
         plan={"edge_proxies": True},
-        is_quick=True,
     ),
     Fault(
         name="half-open-hub",

@@ -35,7 +35,7 @@ def flowing(strike: Play, blows: int = 3) -> Play:
 
     async def play(world: World) -> None:
         world.start_edges()
-        for moment in world.moments(blows):
+        for moment in world.moments(min(blows, world.plan.most_blows)):
             await world.reach(moment)
             await world.hesitate(0.15)
             await strike(world)

@@ -109,6 +109,10 @@ async def play(fault: Fault, world: World) -> Outcome:
 
 
 def _look_at_recovery(outcome: Outcome, fault: Fault) -> None:
+    if not outcome.recovery_s:
+        # Blows that the flood had passed already prove nothing.
+        missed = Violation("run_failed", 1, "no event happened after any blow; ask for more events")
+        outcome.violations = [*outcome.violations, missed]
     if max(outcome.recovery_s, default=0.0) > fault.recovers_within_s:
         text = (
             f"{max(outcome.recovery_s)} s until events came again, allowed are {fault.recovers_within_s:g} s"

@@ -37,7 +37,8 @@ class WorldError(Exception):
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a fault's world is made of. ``broker`` is ``mosquitto`` (forgets when killed), ``lasting``
-    (Mosquitto that writes its sessions down each second) or ``embedded`` (NATS, a child of the hub).
+    (Mosquitto that writes its sessions down each second) or ``embedded`` (NATS, a child of the hub). At most
+    ``most_blows`` of a fault's blows are struck.
 
     ``flood`` overrides settings of the driver. ``hasten_leases``: notifications that a killed hub held are
     given free at once instead of after their 60 s lease; what is judged stays the same, only the wait is cut.
@@ -52,6 +53,7 @@ class Plan:
     hub_proxy: bool = False
     buttons: int = 20
     window: int = 500
+    most_blows: int = 99
     health_interval_s: float = 60.0
     hasten_leases: bool = False
     drain_limit_s: float = 120.0

@@ -1,5 +1,7 @@
 """Blows that end processes with ``kill -9``."""
 
+import asyncio
+
 from bench.faults.judge import Blow, Evidence, recovery_s
 from bench.faults.world import World
 
@@ -65,11 +67,11 @@ async def one_of_two_hubs(world: World) -> None:
     """First one stays away until the other has taken its share; later the other is killed and comes back."""
     world.start_edges()
     gone, other = world.chance.sample(world.hubs, 2)
-    first, back, second = world.moments(3)
+    first, second = world.moments(2)
     await world.reach(first)
     world.strike()
     await world.kill_hub(gone)
-    await world.reach(back)
+    await asyncio.sleep(_TAKEN_OVER_S + 2)
     await world.start_hub(gone)
     await world.reach(second)
     world.strike()

@@ -17,7 +17,9 @@ AWAY_MS = 23 * 3600 * 1000
 """An hour short of a day: a press that is older is filed and calls nobody, by the rule's watermark."""
 _BACKLOG = 0.9
 _FRESH_RATE = 40.0
-_IDLE_S = 20.0
+_SETTLE_S, _IDLE_S = 80.0, 60.0
+"""Resending has reached its longest intervals (15 s alarms, 60 s events); so long is it watched then."""
+_WATCHED_FROM_EVENTS = 20_000
 _RECONNECTS = 3
 
 
@@ -93,8 +95,10 @@ async def away(world: World) -> None:
 
 
 async def _watch_resending(world: World) -> None:
-    """What each gateway says again and again to a broker behind which nobody listens."""
-    await asyncio.sleep(1.0)
+    """What each gateway says again and again to a broker behind which nobody listens; in long runs only."""
+    if world.plan.events < _WATCHED_FROM_EVENTS:
+        return
+    await asyncio.sleep(_SETTLE_S)
     before = sum(proxy.up_bytes for proxy in world.proxies.values())
     await asyncio.sleep(_IDLE_S)
     sent = sum(proxy.up_bytes for proxy in world.proxies.values()) - before

@@ -95,10 +95,13 @@ CLOCKS = (
     *(
         Fault(
             name=name,
-            title=f"edges boot with their clocks {words}; two restarts; then NTP steps them",
+            title=f"edges boot with their clocks {words}; two reboots; then NTP steps them",
             play=clocks.wrong_clock(wall),
             check=clocks.times_are_right,
-            simulated="libfaketime moves the wall clock, the last gateway's kernel claims to be synchronised",
+            simulated=(
+                "libfaketime moves the wall clock, a reboot is a kill and a new boot id,"
+                " the last gateway's kernel claims to be synchronised"
+            ),
             is_quick=name == "clock-1970",
         )
         for name, (wall, words) in _CLOCKS.items()

@@ -24,7 +24,7 @@ _RECONNECTS = 3
 
 
 def wrong_clock(wall: str) -> Play:
-    """Edges that booted with a wrong clock, one of which believes it; one is killed; later NTP steps them."""
+    """Edges that booted with a wrong clock, one of which believes it; two reboots; later NTP steps them."""
 
     async def play(world: World) -> None:
         for edge in world.edges:
@@ -45,6 +45,7 @@ async def _restart(world: World, edge: Edge) -> None:
     world.strike(edge.gateway)
     await world.kill_edge(edge)
     await world.hesitate()
+    edge.reboot()
     edge.launch()
 
 

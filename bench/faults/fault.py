@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from bench.faults.judge import Evidence
 from bench.faults.world import World
 
+_EVENTS_FOR_MORE_BLOWS = 20_000
+
 Play = Callable[[World], Awaitable[None]]
 Check = Callable[[World, Evidence], Awaitable[None]]
 
@@ -31,11 +33,12 @@ class Fault:
 
 
 def flowing(strike: Play, blows: int = 3) -> Play:
-    """The flood from start to end, struck at seeded moments."""
+    """The flood from start to end, struck at seeded moments: ``blows`` times, more often in a long flood."""
 
     async def play(world: World) -> None:
         world.start_edges()
-        for moment in world.moments(min(blows, world.plan.most_blows)):
+        count = blows * (1 + world.plan.events // _EVENTS_FOR_MORE_BLOWS)
+        for moment in world.moments(min(count, world.plan.most_blows)):
             await world.reach(moment)
             await world.hesitate(0.15)
             await strike(world)

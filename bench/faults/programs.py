@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -205,6 +206,12 @@ class Edge(Program):
                 # Without it the library also moves the deadlines by which Python's threads take turns.
                 "FAKETIME_FORCE_MONOTONIC_FIX": "0",
             }
+
+    def reboot(self) -> None:
+        """The next launch is in a new boot of the machine: monotonic times of before mean nothing in it."""
+        path = self.folder / "boot_id"
+        path.write_text(f"{uuid.uuid4()}\n")
+        self.environment["FAULTS_BOOT_ID"] = str(path)
 
     def step_clock(self, wall: str) -> None:
         """What NTP does when it gets through at last."""

@@ -56,7 +56,8 @@ _LEGEND = """
 - **again**: texts that were sent once more; allowed is one repeat a text for each kill of the hub.
 - **recovery s**: from the blow to the commit of the first event that happened after it, the worst blow.
 - **drain/s**: events a second that left the outboxes after the flood had ended.
-- **alarm max s**: the longest time from a press to the first text of its alert, blows included.
+- **alarm max s**: the longest time from a press to the first text of its alert, blows included (in *away* the
+  presses are 23 hours old when the hub returns).
 """
 
 

@@ -74,7 +74,7 @@ NETWORK = (
         name="half-open-edge",
         title="an edge's connection becomes half-open: what is sent vanishes",
         play=flowing(network.half_open_edge, 2),
-        recovers_within_s=12.0,
+        recovers_within_s=30.0,  # an alarm finds the link dead in 5 s, other events in 20 s
         plan={"edge_proxies": True},
     ),
     Fault(

@@ -22,7 +22,7 @@ $(VENDOR): package.json package-lock.json
 	node hub/web/vendor.mjs
 	touch $@
 
-# Real peers that the tests start: Mosquitto, Chromium and Debian's PostgreSQL.
+# Real peers that the tests start: Mosquitto, Chromium, Debian's PostgreSQL, and other people's SMS programs.
 peers:
 	./.ci/peers
 	./bench/peers

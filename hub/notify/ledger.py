@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from hub.database import Pool
+from hub.database import Connection, Pool
 from hub.notify import queue
 from hub.notify.standing import Call, Entry, Line, Text, lines_of
 from hub.notify.transports import DeliveryReport
@@ -21,47 +21,67 @@ MAX_LINES = 1000
 
 # ---------------------------------------------------------------------------------------- reports
 
-# The newest part: a modem's references come round again. Its text is delivered when every part of one
-# attempt is; one part that failed fails the attempt. A second report on a part changes nothing.
-_REPORTED = """
-with said as materialized (
-  select distinct on (p.part_id) p.part_id, s.at, s.is_delivered, s.detail
-  from unnest($1::text[], $2::text[], $3::timestamptz[], $4::boolean[], $5::text[])
-    as s (transport, reference, at, is_delivered, detail)
-  cross join lateral (
-    select part_id, is_delivered from delivery_parts d
-    where d.transport = s.transport and d.reference = s.reference order by part_id desc limit 1
-  ) p
-  where p.is_delivered is null
-  order by p.part_id, s.at
-), told as (
-  update delivery_parts p set is_delivered = s.is_delivered, reported_at = s.at, detail = s.detail
-  from said s where p.part_id = s.part_id
-  returning p.part_id, p.notification_id, p.attempt, p.is_delivered, p.reported_at, p.detail
-), whole as (
-  select t.notification_id, max(t.reported_at) as at, max(t.detail) filter (where not t.is_delivered) as detail,
-    bool_and(coalesce(f.is_delivered, p.is_delivered)) as is_delivered,
-    bool_or(coalesce(f.is_delivered, p.is_delivered) is null) as is_open
-  from (select distinct notification_id, attempt, reported_at, is_delivered, detail from told) t
-  join delivery_parts p on p.notification_id = t.notification_id and p.attempt = t.attempt
-  left join told f on f.part_id = p.part_id
-  group by t.notification_id, t.attempt
+# The newest part that still waits: a modem's references come round again. Found first, so that its text's
+# row can be locked.
+_PARTS = """
+select s.n::integer - 1 as index, p.part_id, p.notification_id
+from unnest($1::text[], $2::text[]) with ordinality as s (transport, reference, n)
+cross join lateral (
+  select part_id, notification_id from delivery_parts d
+  where d.transport = s.transport and d.reference = s.reference and d.is_delivered is null
+  order by part_id desc limit 1
+) p
+"""
+# A second word on a part changes nothing.
+_MARK_PARTS = """
+update delivery_parts p set is_delivered = s.is_delivered, reported_at = s.at, detail = s.detail
+from unnest($1::bigint[], $2::boolean[], $3::timestamptz[], $4::text[])
+  as s (part_id, is_delivered, at, detail)
+where p.part_id = s.part_id and p.is_delivered is null
+"""
+# A text is delivered when every part of one attempt is; it is lost when each attempt lost a part.
+_MARK_TEXTS = """
+with attempts as (
+  select notification_id, attempt, bool_and(coalesce(is_delivered, false)) as is_whole,
+    coalesce(bool_or(not is_delivered), false) as is_broken, max(reported_at) as at,
+    max(detail) filter (where not is_delivered) as detail
+  from delivery_parts where notification_id = any($1) group by notification_id, attempt
+), known as (
+  select notification_id, bool_or(is_whole) as is_delivered, max(at) as at, max(detail) as detail
+  from attempts group by notification_id having bool_or(is_whole) or bool_and(is_broken)
 ), moved as (
-  update notifications n
-  set is_delivered = w.is_delivered, reported_at = w.at,
-      error = case when w.is_delivered then '' else coalesce(w.detail, '') end
-  from whole w
-  where n.notification_id = w.notification_id and n.is_delivered is not true
-    and (not w.is_open or not w.is_delivered)
+  update notifications n set is_delivered = k.is_delivered, reported_at = k.at,
+    error = case when k.is_delivered then '' else coalesce(k.detail, '') end
+  from known k
+  where n.notification_id = k.notification_id and n.is_delivered is distinct from k.is_delivered
+    and n.is_delivered is not true
   returning n.alert_id, n.priority, n.is_delivered
-), woken as (
+), told as (
   select pg_notify('alerts', alert_id::text) from (select distinct alert_id from moved) m
   where alert_id is not null
 )
-select (select count(*) from said)::integer as matched, (select count(*) from woken) as n,
-  (select array_agg(distinct alert_id) from moved
-   where not is_delivered and alert_id is not null and priority <= $6) as unreached
+select alert_id, (select count(*) from told) as n from moved
+where not is_delivered and alert_id is not null and priority <= $2
 """
+_KEEP_EARLY = """
+insert into early_reports (transport, reference, at, is_delivered, detail, heard_at)
+values ($1, $2, $3, $4, $5, $6)
+"""
+
+# Only just before the record of its own text: an old repeat must not speak for a new text.
+_TAKE_EARLY = """
+delete from early_reports e where exists (
+  select from delivery_parts p
+  where p.transport = e.transport and p.reference = e.reference and p.is_delivered is null
+    and p.at <= e.heard_at + interval '10 seconds')
+returning transport, reference, at, is_delivered, detail
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    transport: str
+    report: DeliveryReport
 
 
 async def record_report(pool: Pool, transport: str, report: DeliveryReport, now: datetime) -> None:
@@ -69,35 +89,29 @@ async def record_report(pool: Pool, transport: str, report: DeliveryReport, now:
 
     A person whom an urgent text did not reach is not waited for.
     """
-    row = await _report(pool, [(transport, report)])
-    if not row["matched"]:
-        await pool.execute(
-            "insert into early_reports (transport, reference, at, is_delivered, detail)"
-            " select $1, $2, $3, $4, $5 where not exists (select from delivery_parts"
-            " where transport = $1 and reference = $2 and is_delivered is not null)",
-            transport,
-            report.reference,
-            report.at,
-            report.is_delivered,
-            report.detail,
-        )
-    await queue.hasten(pool, row["unreached"] or (), now)
+    async with pool.acquire() as connection, connection.transaction():
+        matched, unreached = await _report(connection, [_Report(transport, report)])
+        if not matched:
+            await connection.execute(
+                _KEEP_EARLY,
+                transport,
+                report.reference,
+                report.at,
+                report.is_delivered,
+                report.detail[: queue.MAX_ERROR_CHARS],
+                now,
+            )
+    await queue.hasten(pool, unreached, now)
 
 
 async def match_early(pool: Pool, now: datetime) -> int:
     """Reports that overtook the record of their own text; returns how many found it by now."""
-    rows = await pool.fetch(
-        "delete from early_reports e using (select distinct transport, reference from delivery_parts"
-        " where is_delivered is null and (transport, reference) in"
-        " (select transport, reference from early_reports)) p"
-        " where e.transport = p.transport and e.reference = p.reference"
-        " returning e.transport, e.reference, e.at, e.is_delivered, e.detail"
-    )
-    if not rows:
-        return 0
-    row = await _report(pool, [(r["transport"], _report_of(r)) for r in rows])
-    await queue.hasten(pool, row["unreached"] or (), now)
-    return len(rows)
+    async with pool.acquire() as connection, connection.transaction():
+        rows = await connection.fetch(_TAKE_EARLY)
+        reports = [_Report(row["transport"], _report_of(row)) for row in rows]
+        _, unreached = await _report(connection, reports) if reports else (0, frozenset())
+    await queue.hasten(pool, unreached, now)
+    return len(reports)
 
 
 def _report_of(row: Any) -> DeliveryReport:
@@ -106,16 +120,26 @@ def _report_of(row: Any) -> DeliveryReport:
     )
 
 
-async def _report(pool: Pool, reports: Sequence[tuple[str, DeliveryReport]]) -> Any:
-    return await pool.fetchrow(
-        _REPORTED,
-        [transport for transport, _ in reports],
-        [report.reference for _, report in reports],
-        [report.at for _, report in reports],
-        [report.is_delivered for _, report in reports],
-        [report.detail[: queue.MAX_ERROR_CHARS] for _, report in reports],
-        queue.HASTY_PRIORITY,
+async def _report(connection: Connection, reports: Sequence[_Report]) -> tuple[int, frozenset[uuid.UUID]]:
+    """How many belong to a part, and the urgent alerts of which somebody was not reached."""
+    found = await connection.fetch(
+        _PARTS, [r.transport for r in reports], [r.report.reference for r in reports]
     )
+    texts = sorted({row["notification_id"] for row in found})
+    # two parts of one text that are reported at once must see each other
+    await connection.execute(
+        "select from notifications where notification_id = any($1) order by notification_id for update", texts
+    )
+    said = [reports[row["index"]].report for row in found]
+    await connection.execute(
+        _MARK_PARTS,
+        [row["part_id"] for row in found],
+        [report.is_delivered for report in said],
+        [report.at for report in said],
+        [report.detail[: queue.MAX_ERROR_CHARS] for report in said],
+    )
+    rows = await connection.fetch(_MARK_TEXTS, texts, queue.HASTY_PRIORITY)
+    return len(found), frozenset(row["alert_id"] for row in rows)
 
 
 # ------------------------------------------------------------------------------------------- tidying
@@ -147,8 +171,8 @@ async def give_up_unsure(pool: Pool, now: datetime) -> None:
 async def adopt_strays(pool: Pool, ways: Sequence[str], now: datetime) -> None:
     """Texts on a way that no transport goes, after a change of the settings, go by SMS or what there is."""
     found = await pool.fetchval(
-        "with strays as (update notifications set transport = $2"
-        " where state = 'queued' and lease_until is null and due_at <= $3 and transport <> all($1) returning 1)"
+        "with strays as (update notifications set transport = $2 where state = 'queued'"
+        " and lease_until is null and due_at <= $3 and transport <> all($1) returning 1)"
         " select count(*) from strays",
         list(ways),
         "sms" if "sms" in ways else ways[0],
@@ -159,7 +183,7 @@ async def adopt_strays(pool: Pool, ways: Sequence[str], now: datetime) -> None:
 
 
 async def sweep_early(pool: Pool, now: datetime) -> None:
-    await pool.execute("delete from early_reports where at < $1", now - REPORTS_KEPT)
+    await pool.execute("delete from early_reports where heard_at < $1", now - REPORTS_KEPT)
 
 
 # --------------------------------------------------------------------------------------------- calls

@@ -136,7 +136,7 @@ def ways_of(terms: Iterable[Terms]) -> tuple[str, ...]:
     return tuple(sorted({way for one in terms for way in (one.name, *one.ways)}))
 
 
-def has_other(name: str, terms: Sequence[Terms], conditions: Mapping[str, Condition], now: datetime) -> bool:
+def has_other(name: str, terms: Sequence[Terms], conditions: Mapping[str, Condition]) -> bool:
     """Whether somebody who is well could take over what this transport leaves."""
     mine = next(one for one in terms if one.name == name)
     return any(

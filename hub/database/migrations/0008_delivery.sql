@@ -46,7 +46,8 @@ create table early_reports (
   reference    text not null,
   at           timestamptz not null,
   is_delivered boolean not null,
-  detail       text not null default ''
+  detail       text not null default '',
+  heard_at     timestamptz not null
 );
 
 -- A person of the room called somebody about an alert. Lives as long as its alert.

@@ -57,6 +57,10 @@ class RestartedError(LineError):
     """The modem restarted by itself and has to be set up again."""
 
 
+class LeftError(LineError):
+    """The link died after a PDU had left: it may arrive."""
+
+
 class PortError(LineError):
     """The port cannot be opened, or it went away. ``problem`` says why."""
 
@@ -250,6 +254,8 @@ CME: dict[int, Cause] = {
     100: Cause("error sin explicación del módem", _M),
 }
 
+MEMORY_FULL = frozenset((CMS[208], CMS[211], CMS[322], CME[20]))
+
 _UNKNOWN = Cause("error sin explicación del módem", _M)
 _CODE = re.compile(r"\+(CM[SE]) ERROR: ?(\d+)")
 # Modems with +CMEE=2 in spite of ours write words.
@@ -280,3 +286,27 @@ def refusal(final: str) -> ModemError:
     """The error of a text that the modem answered with ``final``, whose code is kept for the technician."""
     cause = cause_of(final)
     return ModemError(f"{cause.text} ({final})", cause.fault)
+
+
+# TP-Status, TS 23.040 section 9.2.3.15
+_STATUS = {
+    0x00: "entregado",
+    0x01: "entregado a la red, sin confirmación del teléfono",
+    0x02: "reemplazado por la central",
+    0x40: "error de protocolo",
+    0x41: "el teléfono no es compatible",
+    0x43: "el número no existe o está bloqueado",
+    0x44: "la central no tiene los datos del teléfono",
+    0x45: "la red no lo aceptó",
+    0x46: "venció el plazo: el teléfono estuvo apagado o sin señal",
+    0x47: "borrado por quien lo envió",
+    0x48: "borrado por la red",
+    0x49: "la central no lo conoce",
+}
+
+
+def report_text(status: int) -> str:
+    """The outcome in a delivery report, in Spanish; the code is kept where it says more."""
+    if status in _STATUS:
+        return _STATUS[status]
+    return "entregado" if status < 0x20 else f"no entregado (estado 0x{status:02X})"

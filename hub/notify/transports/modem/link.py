@@ -128,6 +128,12 @@ class Link:
         """Take in what comes until something came, ``seconds`` passed, or :meth:`wake` was called."""
         self._take_in(seconds)
 
+    def pause(self, seconds: float) -> None:
+        """Take in what comes for ``seconds``."""
+        deadline = self._clock() + seconds
+        while (left := deadline - self._clock()) > 0:
+            self._take_in(left)
+
     def _take_in(self, seconds: float) -> bool:
         """Whether anything came."""
         data = self._read(seconds)

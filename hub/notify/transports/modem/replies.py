@@ -195,3 +195,9 @@ def amount(text: str) -> float | None:
     """The first sum in pesos of an operator's answer: ``Su saldo es $ 1.234`` → 1234; None without one."""
     found = re.search(r"\$ ?(\d[\d.]*)", text) or re.search(r"(?i)(\d[\d.]*) ?(?:pesos|sms|mensajes)", text)
     return float(found[1].replace(".", "")) if found else None
+
+
+def counts(lines: tuple[str, ...]) -> tuple[int, int] | None:
+    """``+CPMS: "ME",3,50,…`` → (3, 50): used and total of the memory that is read."""
+    found = re.match(r'"\w+", ?(\d+), ?(\d+)', after(lines, "+CPMS") or "")
+    return (int(found[1]), int(found[2])) if found else None

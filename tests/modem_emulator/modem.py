@@ -1,0 +1,468 @@
+"""The modem without its line: characters in, characters out, time by a callback."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from hub.notify.transports.modem import pdu
+from hub.notify.transports.modem.pdu import PduError, Submit
+from hub.notify.transports.modem.segments import split
+from modem_emulator import dialect
+from modem_emulator.dialect import AtError, CmsError
+from modem_emulator.faults import Faults, Reports
+from modem_emulator.storage import Memory, Stored
+
+ESC, CTRL_Z, CR, BACKSPACE = 0x1B, 0x1A, 0x0D, 0x08
+HOME, ROAMING, SEARCHING, DENIED = 1, 5, 2, 3
+
+INVALID_PDU, NO_NETWORK, SIM_PIN, SIM_PUK = 304, 331, 311, 316
+
+BANNER = ("RDY", "+CFUN: 1", "+CPIN: READY", "Call Ready", "SMS Ready")
+HUAWEI_NOISE = ("^BOOT:20483416,0,0,0,72", "^RSSI:18", "^MODE:5,4")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One SUBMIT that went out, in the order of going out; ``reference`` is what ``+CMGS:`` said."""
+
+    at: datetime
+    reference: int
+    pdu: str
+    submit: Submit
+
+    def line(self) -> str:
+        """As one line of JSON."""
+        submit, concat = self.submit, self.submit.concat
+        return json.dumps(
+            {
+                "at": self.at.isoformat(),
+                "reference": self.reference,
+                "to": submit.recipient,
+                "text": submit.text,
+                "coding": submit.coding.value,
+                "part": None if concat is None else [concat.reference, concat.number, concat.total],
+                "wants_report": submit.wants_report,
+                "pdu": self.pdu,
+            },
+            ensure_ascii=False,
+        )
+
+
+@dataclass(slots=True)
+class Profile:
+    """What ``ATZ``, ``AT&F`` and a reset put back."""
+
+    has_echo: bool = True
+    error_style: int = 0
+    new_messages: list[int] = field(default_factory=lambda: [0, 0, 0, 0, 0])
+    """``+CNMI``: mode, mt, bm, ds, bfr."""
+    service: int = 0
+    """``+CSMS``: with 1, messages handed over directly want ``+CNMA``."""
+    registration_notes: int = 0
+    charset: str = "GSM"
+    operator_format: int = 0
+    more_messages: int = 0
+
+
+@dataclass(slots=True)
+class Sim:
+    """Who the modem is to the network."""
+
+    number: str = "+56950001234"
+    centre: str = "+56950000990"
+    imsi: str = "730010000000001"
+    pin: str = ""
+    puk: str = "12345678"
+    is_open: bool = True
+    attempts: int = 3
+    ussd: dict[str, str] = field(default_factory=lambda: {"*111#": "Su saldo es $1.234"})
+
+
+class Modem:
+    """``write`` takes what goes to the computer; ``later(delay_s, action)`` calls back on the same thread.
+
+    ``message_s`` is how long the network takes for one text.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[bytes], None],
+        later: Callable[[float, Callable[[], None]], None],
+        *,
+        message_s: float = 0.0,
+        pin: str = "",
+    ) -> None:
+        self._write = write
+        self._later = later
+        self.message_s = message_s
+        self.boot_s = 0.2
+        self.ack_s = 15.0
+        self.faults = Faults()
+        self.profile = Profile()
+        self.sim = Sim(pin=pin, is_open=not pin)
+        self.registration = HOME
+        self.signal = 21
+        self.is_radio_on = True
+        self.reports = Reports()
+        self.reports_for: dict[str, Reports] = {}
+        self.memories = {"SM": Memory(30), "ME": Memory(100)}
+        self.chosen = ["SM", "SM", "SM"]
+        self.sent: list[Sent] = []
+        self.waiting: deque[tuple[str, str, int]] = deque()
+        """What the network keeps for us: (kind, PDU, length); kind is ``deliver`` or ``report``."""
+        self.on_sent: Callable[[Sent], None] = lambda _: None
+        self.commands: list[str] = []
+        """Every command line that came, for tests to look at."""
+        self.resets = 0
+        self.ussd_style = "plain"
+        self.hang_ends: frozenset[str] = frozenset()
+        """Not empty while nothing answers: ``reset`` and ``reopen`` say what ends it."""
+        self._line = bytearray()
+        self._pdu: bytearray | None = None
+        self._pdu_length = 0
+        self._is_busy = False
+        self._is_down = False
+        self._input: deque[int] = deque()
+        self._unasked: deque[bytes] = deque()
+        self._unacknowledged: tuple[str, str, int] | None = None
+        self._reference = 0
+        self._concat_reference = 0
+
+    # ---------------------------------------------------------------------------- from the computer
+
+    def feed(self, data: bytes) -> None:
+        if self.hang_ends or self._is_down:
+            self._feed_deaf(data)
+            return
+        self._input.extend(data)
+        self._work()
+
+    def reopened(self) -> None:
+        """The computer closed the line and opened it again."""
+        self._line.clear()
+        self._pdu = None
+        if "reopen" in self.hang_ends:
+            self.hang_ends = frozenset()
+
+    def _feed_deaf(self, data: bytes) -> None:
+        self._line += data
+        if "reset" in self.hang_ends and b"AT+CFUN=1,1\r" in self._line.upper():
+            self._line.clear()
+            self.reset()
+        del self._line[:-64]
+
+    def _work(self) -> None:
+        """Until the input is used up or a text is on its way: what comes meanwhile waits."""
+        while self._input and not self._is_busy and not self._is_down and not self.hang_ends:
+            octet = self._input.popleft()
+            if self._pdu is None:
+                self._typed(octet)
+            else:
+                self._typed_pdu(octet)
+        self._flush()
+
+    def _typed(self, octet: int) -> None:
+        if self.profile.has_echo:
+            self._write(bytes([octet]))
+        if octet == CR:
+            line = self._line.decode("ascii", "replace").strip()
+            self._line.clear()
+            if line:
+                self._execute(line)
+        elif octet == BACKSPACE:
+            del self._line[-1:]
+        elif octet >= 0x20:
+            self._line.append(octet)
+
+    def _typed_pdu(self, octet: int) -> None:
+        assert self._pdu is not None
+        if self.profile.has_echo and octet >= 0x20:
+            self._write(bytes([octet]))
+        if octet == CTRL_Z:
+            typed = self._pdu.decode("ascii", "replace")
+            self._pdu = None
+            self._submit(typed)
+        elif octet == ESC:
+            self._pdu = None
+            self.answer([])
+        elif octet > 0x20:
+            self._pdu.append(octet)
+
+    def _execute(self, line: str) -> None:
+        self.commands.append(line)
+        if not line.upper().startswith("AT"):
+            return
+        lines: list[str] = []
+        try:
+            for command in dialect.commands(line[2:]):
+                answer = dialect.answer(self, command)
+                if answer is None:  # a prompt, or a reset that answered by itself
+                    return
+                lines += answer
+        except AtError as error:
+            self._send_lines(lines)
+            self._send_lines([error.shown(self.profile.error_style)])
+            return
+        self.answer(lines)
+
+    # ------------------------------------------------------------------------------ to the computer
+
+    def answer(self, lines: Sequence[str], final: str = "OK") -> None:
+        if lines and self.faults.inside_replies:
+            self._send_lines(lines[:1])
+            self._send_lines([self.faults.inside_replies.popleft()])
+            self._send_lines([*lines[1:], final])
+        else:
+            self._send_lines([*lines, final])
+
+    def _send_lines(self, lines: Sequence[str]) -> None:
+        if not self.hang_ends:
+            self._write("".join([f"\r\n{line}\r\n" for line in lines]).encode("latin-1", "replace"))
+
+    def unasked(self, *lines: str) -> None:
+        """As an unsolicited result code: at once, or when the line is free again."""
+        self._unasked.append(("\r\n" + "\r\n".join(lines) + "\r\n").encode("latin-1", "replace"))
+        self._flush()
+
+    def noise(self, data: bytes) -> None:
+        """Whatever it is, now."""
+        self._write(data)
+
+    def _flush(self) -> None:
+        if self._is_busy or self._pdu is not None or self._line or self.hang_ends or self._is_down:
+            return
+        while self._unasked:
+            self._write(self._unasked.popleft())
+
+    # -------------------------------------------------------------------------------- sending texts
+
+    def prompt(self, length: int) -> None:
+        """``AT+CMGS=<length>``."""
+        if self.faults.no_prompts:
+            self.faults.no_prompts -= 1
+            return
+        self._pdu, self._pdu_length = bytearray(), length
+        self._write(b"\r\n> ")
+
+    def _submit(self, typed: str) -> None:
+        self._is_busy = True
+        resets = self.resets
+        self._later(self.message_s, lambda: self._submitted(typed, resets))
+
+    def _submitted(self, typed: str, resets: int) -> None:
+        """The network has taken the text, or has not."""
+        if resets != self.resets:
+            return  # the modem was reset meanwhile: it never went out
+        try:
+            submit = self._checked(typed)
+        except CmsError as error:
+            self._finish([], error.shown(self.profile.error_style))
+            return
+        self._reference = (self._reference + 1) % 256
+        sent = Sent(datetime.now(UTC), self._reference, typed, submit)
+        self.sent.append(sent)
+        self.on_sent(sent)
+        if submit.wants_report:
+            self._plan_report(sent)
+        self._confirm([f"+CMGS: {sent.reference}"])
+
+    def _checked(self, typed: str) -> Submit:
+        self.check_network()
+        if self.faults.send_errors:
+            raise CmsError(self.faults.send_errors.popleft())
+        try:
+            parsed = pdu.parse(typed)
+        except PduError:
+            raise CmsError(INVALID_PDU) from None
+        if not isinstance(parsed, Submit) or len(typed) // 2 - 1 - int(typed[:2], 16) != self._pdu_length:
+            raise CmsError(INVALID_PDU)
+        return parsed
+
+    def check_network(self) -> None:
+        """Raises :class:`CmsError` when no text can go out."""
+        self.check_sim()
+        if not self.is_on_network:
+            raise CmsError(NO_NETWORK)
+
+    def check_sim(self) -> None:
+        if not self.sim.is_open:
+            raise CmsError(SIM_PIN if self.sim.attempts else SIM_PUK)
+
+    @property
+    def is_on_network(self) -> bool:
+        return self.shown_registration in (HOME, ROAMING) and self.signal not in (0, 99)
+
+    @property
+    def shown_registration(self) -> int:
+        return self.registration if self.is_radio_on and self.sim.is_open else 0
+
+    def _confirm(self, lines: list[str]) -> None:
+        faults = self.faults
+        if faults.lost_oks:
+            faults.lost_oks -= 1
+            self._free()
+        elif faults.late_oks:
+            faults.late_oks -= 1
+            self._later(faults.late_ok_s, lambda: self._finish(lines, "OK"))
+        else:
+            self._finish(lines, "OK")
+
+    def _finish(self, lines: list[str], final: str) -> None:
+        if not self._is_down:
+            self._send_lines([*lines, final])
+        self._free()
+
+    def _free(self) -> None:
+        self._is_busy = False
+        self._work()
+
+    def _plan_report(self, sent: Sent) -> None:
+        plan = self.reports_for.get(sent.submit.recipient, self.reports)
+        recipient = sent.submit.recipient
+        if plan.is_national:
+            recipient = recipient.removeprefix("+56")
+        for index, status in enumerate(plan.statuses, 1):
+            self._later(
+                plan.delay_s * index,
+                lambda status=status: self._report(sent, recipient, status, plan.centre),
+            )
+
+    def _report(self, sent: Sent, recipient: str, status: int, centre: str | None) -> None:
+        hexed, length = pdu.status_report(
+            sent.reference,
+            recipient,
+            sent_at=sent.at.astimezone(),
+            done_at=datetime.now(UTC),
+            status=status,
+            centre=self.sim.centre if centre is None else centre,
+        )
+        self.arrive("report", hexed, length)
+
+    # ------------------------------------------------------------------------------ receiving texts
+
+    def receive(
+        self,
+        sender: str,
+        text: str,
+        *,
+        order: Sequence[int] | None = None,
+        at: datetime | None = None,
+        reference: int | None = None,
+    ) -> None:
+        """A text comes in. ``order`` names the parts as they come: (2, 1), (1, 3), (1, 1, 2)."""
+        segments = split(text)
+        if reference is None:
+            reference = self._concat_reference = (self._concat_reference + 1) % 256
+        for number in order or range(1, len(segments) + 1):
+            hexed, length = pdu.deliver(
+                sender,
+                segments[number - 1],
+                at=at or datetime.now(UTC),
+                reference=reference,
+                centre=self.sim.centre,
+            )
+            self.arrive("deliver", hexed, length)
+
+    def receive_pdu(self, hexed: str) -> None:
+        """Anything at all, as the network's message."""
+        self.arrive("deliver", hexed, len(hexed) // 2 - 1 - int(hexed[:2], 16))
+
+    def arrive(self, kind: str, hexed: str, length: int) -> None:
+        self.waiting.append((kind, hexed, length))
+        self.take_waiting()
+
+    def take_waiting(self) -> None:
+        """Take from the network what there is room for."""
+        while self.waiting and self.is_on_network and not self._is_down:
+            if not self._take(*self.waiting[0]):
+                return
+            self.waiting.popleft()
+
+    def _take(self, kind: str, hexed: str, length: int) -> bool:
+        mode, mt, _, ds, _ = self.profile.new_messages
+        route = mt if kind == "deliver" else ds
+        is_direct = route == (2 if kind == "deliver" else 1)
+        if is_direct and mode:
+            return self._hand_over(kind, hexed, length)
+        if kind == "report" and route == 0:
+            return True  # nobody asked for it
+        memory = self.memories[self.chosen[2]]
+        if memory.is_full:
+            return False
+        slot = memory.put(Stored(hexed, length))
+        if route and mode:
+            self.unasked(f'{"+CMTI" if kind == "deliver" else "+CDSI"}: "{self.chosen[2]}",{slot}')
+        return True
+
+    def _hand_over(self, kind: str, hexed: str, length: int) -> bool:
+        """Directly; one at a time where the computer must acknowledge."""
+        if self.profile.service:
+            if self._unacknowledged is not None:
+                return False
+            self._unacknowledged = waited_for = (kind, hexed, length)
+            self._later(self.ack_s, lambda: self._not_acknowledged(waited_for))
+        self.unasked(f"+CMT: ,{length}" if kind == "deliver" else f"+CDS: {length}", hexed)
+        return True
+
+    def acknowledged(self) -> None:
+        """``AT+CNMA``. Raises :class:`CmsError` when nothing waits for it."""
+        if self._unacknowledged is None:
+            raise CmsError(340)
+        self._unacknowledged = None
+        self._later(0, self.take_waiting)
+
+    def _not_acknowledged(self, message: tuple[str, str, int]) -> None:
+        """As TS 27.005 wants it: no more direct routing, and the network tries again later."""
+        if self._unacknowledged is not message:
+            return
+        self._unacknowledged = None
+        self.profile.new_messages[1] = self.profile.new_messages[3] = 0
+        self.waiting.appendleft(message)
+        self.take_waiting()
+
+    # --------------------------------------------------------------------------------- the machine
+
+    def set_registration(self, stat: int) -> None:
+        """0 none, 1 home, 2 searching, 3 denied, 5 roaming; noted to the computer if it asked for it."""
+        self.registration = stat
+        self.registration_changed()
+
+    def registration_changed(self) -> None:
+        if self.profile.registration_notes:
+            self.unasked(f"+CREG: {self.shown_registration}")
+        self.take_waiting()
+
+    def unlock(self) -> None:
+        self.sim.is_open, self.sim.attempts = True, 3
+        self.registration_changed()
+
+    def hang(self, *ends: str) -> None:
+        """Nothing answers from now on; ``reset`` (``AT+CFUN=1,1``) or ``reopen`` ends it."""
+        self.hang_ends = frozenset(ends or ("reset", "reopen"))
+
+    def reset(self) -> None:
+        """As ``AT+CFUN=1,1`` or a power cut: away for a moment, then the banner, and all set back."""
+        self.resets += 1
+        self.hang_ends = frozenset()
+        self._is_down, self._is_busy, self._pdu = True, False, None
+        self._line.clear()
+        self._input.clear()
+        self._unasked.clear()
+        self.profile, self._unacknowledged = Profile(), None
+        self.is_radio_on = True
+        self.sim.is_open = not self.sim.pin
+        self._later(self.boot_s, self._boot)
+
+    def _boot(self) -> None:
+        self._is_down = False
+        self.banner()
+        self.take_waiting()
+
+    def banner(self, lines: Sequence[str] | None = None) -> None:
+        """What modems say at their start; also in the middle of work, when the power failed."""
+        shown = BANNER if lines is None else lines
+        if lines is None and not self.sim.is_open:
+            shown = ("RDY", "+CFUN: 1", "+CPIN: SIM PIN")
+        self._write("".join([f"\r\n{line}\r\n" for line in shown]).encode())

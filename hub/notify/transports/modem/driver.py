@@ -30,9 +30,10 @@ from hub.notify.transports.modem.inbox import Arrived, Inbox
 from hub.notify.transports.modem.link import Link
 from hub.notify.transports.modem.references import ConcatReferences
 from hub.notify.transports.modem.remedy import Remedy, is_dead, remedy
+from hub.notify.transports.modem.replies import Registration
 from hub.notify.transports.modem.session import Desk, Job, LostNetworkError, Session
 from hub.notify.transports.modem.settings import ModemSettings
-from hub.notify.transports.modem.setup import PinGuard, bring_up
+from hub.notify.transports.modem.setup import PinGuard, bring_up, identify
 from hub.notify.transports.modem.state import ModemState
 from hub.notify.transports.modem.timing import Timing
 
@@ -136,7 +137,7 @@ class Driver:
     def _one_session(self) -> None:
         """From opening the port to whatever ended it; returns when the next attempt is due."""
         try:
-            link = Link(self._settings.port)
+            link = Link(self._settings.port, self._timing)
         except PortError as error:
             return self._wait_with(error.problem, self._timing.reopen_s)
         self._link = link
@@ -159,8 +160,11 @@ class Driver:
 
     def _work(self, link: Link) -> None:
         settings, timing = self._settings, self._timing
+        identity = identify(link)
+        self._show(replace(self.state, identity=identity))
         setup = bring_up(
             link,
+            identity,
             settings.pin_file,
             settings.smsc,
             self._guard,
@@ -224,6 +228,9 @@ class Driver:
                 is_ready=False,
                 is_dead=is_dead(self._failures),
                 problem=problem,
+                registration=Registration.UNKNOWN,
+                operator="",
+                signal_dbm=None,
                 restarts=self.state.restarts + has_worked,
             )
         )

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import termios
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -26,13 +27,10 @@ from hub.notify.transports.modem.errors import (
     Problem,
     RestartedError,
 )
+from hub.notify.transports.modem.timing import Timing
 
 BAUD = 115_200
 """USB modems ignore it; the common speed of serial ones."""
-COMMAND_S = 5.0
-"""Every command that only asks the modem itself is answered within this (vendors say 300 ms to 5 s)."""
-GREETING_S = 1.0
-"""A modem that is awake answers AT within milliseconds; one that speaks at all, within this."""
 GREETINGS = 3
 QUIET_S = 0.05
 """A modem that was silent for this long has nothing left to say about earlier commands."""
@@ -54,10 +52,12 @@ class Submission:
 class Link:
     """Opens the port for itself alone. Every method may raise :class:`LineError`; then the link is dead."""
 
-    def __init__(self, port: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, port: str, timing: Timing, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._timing = timing
         self._clock = clock
         self._dialogue = Dialogue()
         self._events: deque[Event] = deque()
+        self._woken = threading.Event()
         self.notices: deque[Notice] = deque(maxlen=MAX_NOTICES)
         """What the modem said unasked, oldest first; whoever handles one takes it off."""
         self._serial = _open(port)
@@ -67,7 +67,8 @@ class Link:
             self._serial.close()
 
     def wake(self) -> None:
-        """End a running :meth:`listen`; the one method for other threads."""
+        """End a running :meth:`listen`, or the next one; the one method for other threads."""
+        self._woken.set()
         with contextlib.suppress(OSError, AttributeError, TypeError):
             self._serial.cancel_read()
 
@@ -76,7 +77,7 @@ class Link:
         self._write(ESCAPE + b"\r")
         for _ in range(GREETINGS):
             with contextlib.suppress(NoAnswerError, RestartedError):
-                if self.ask("AT", timeout_s=GREETING_S).is_ok:
+                if self.ask("AT", timeout_s=self._timing.greeting_s).is_ok:
                     return self._let_pass()
         raise NoAnswerError(NO_ANSWER.cause)
 
@@ -85,38 +86,38 @@ class Link:
         while self._take_in(QUIET_S):
             pass
 
-    def ask(self, command: str, *, expects: str = "", timeout_s: float = COMMAND_S) -> Reply:
-        """Send a command and wait for its end, good or bad."""
+    def ask(self, command: str, *, expects: str = "", timeout_s: float | None = None) -> Reply:
+        """Send a command and wait for its end, good or bad; ``timeout_s`` where it takes long."""
         self._write(self._dialogue.begin(command, expects=expects))
-        reply = self._await(Reply, timeout_s)
+        reply = self._await(Reply, timeout_s or self._timing.command_s)
         if not isinstance(reply, Reply):
             self._dialogue.give_up()
             raise NoAnswerError(f"{_safe(command)}: {NO_ANSWER.cause}")
         return reply
 
-    def order(self, command: str, *, expects: str = "", timeout_s: float = COMMAND_S) -> tuple[str, ...]:
+    def order(self, command: str) -> tuple[str, ...]:
         """As :meth:`ask`; returns the information, and raises :class:`CommandError` for an error."""
-        reply = self.ask(command, expects=expects, timeout_s=timeout_s)
+        reply = self.ask(command)
         if not reply.is_ok:
             raise CommandError(_safe(command), reply.final)
         return reply.lines
 
-    def submit(self, pdu: str, length: int, *, prompt_s: float, timeout_s: float) -> Submission:
+    def submit(self, pdu: str, length: int) -> Submission:
         """``AT+CMGS``. Raises :class:`NoAnswerError` when the prompt does not come: then nothing has left."""
         self._write(self._dialogue.begin(f"AT+CMGS={length}", expects="+CMGS", prompts=True))
-        answer = self._await((Prompt, Reply), prompt_s)
+        answer = self._await((Prompt, Reply), self._timing.prompt_s)
         if isinstance(answer, Reply):
             return Submission(answer)
         if answer is None:
             self._dialogue.give_up()
             self._write(ESCAPE)
             raise NoAnswerError("el módem no pidió el mensaje")
-        return self._hand_over(pdu, timeout_s)
+        return self._hand_over(pdu)
 
-    def _hand_over(self, pdu: str, timeout_s: float) -> Submission:
+    def _hand_over(self, pdu: str) -> Submission:
         try:
             self._write(self._dialogue.body(pdu))
-            reply = self._await(Reply, timeout_s)
+            reply = self._await(Reply, self._timing.submit_s)
         except LineError as error:
             return Submission(None, error)
         if isinstance(reply, Reply):
@@ -126,7 +127,12 @@ class Link:
 
     def listen(self, seconds: float) -> None:
         """Take in what comes until something came, ``seconds`` passed, or :meth:`wake` was called."""
-        self._take_in(seconds)
+        has_news = bool(self._events)
+        while self._events:
+            self._sort(self._events.popleft())
+        if not has_news and not self._woken.is_set():
+            self._take_in(seconds)
+        self._woken.clear()
 
     def pause(self, seconds: float) -> None:
         """Take in what comes for ``seconds``."""

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from hub.notify.transports.modem import alphabet
 from hub.notify.transports.modem.errors import (
     DENIED,
     EMERGENCY_ONLY,
@@ -174,21 +175,17 @@ def pin_attempts(lines: tuple[str, ...]) -> int | None:
 
 
 def ussd_text(text: str) -> str:
-    """``0,"Su saldo es $1.200",15`` → the text; UCS-2 in hexadecimal is read."""
+    """``0,"Su saldo es $1.200",15`` → the text; also from UCS-2 or (Huawei) packed septets in hexadecimal."""
     found = re.match(r'\d+, ?"(.*?)"(?:, ?(\d+))?$', text, re.DOTALL)
     if found is None:
         return ""
     raw, scheme = found[1], int(found[2] or 15)
-    if scheme in (8, 17, 72) or re.fullmatch(r"(?:00[0-9A-Fa-f]{2}){4,}", raw):
-        return _ucs2(raw)
-    return raw
-
-
-def _ucs2(raw: str) -> str:
-    try:
-        return bytes.fromhex(raw).decode("utf-16-be")
-    except (ValueError, UnicodeDecodeError):
+    if not re.fullmatch(r"(?:[0-9A-Fa-f]{2}){4,}", raw):
         return raw
+    octets = bytes.fromhex(raw)
+    if scheme in (8, 17, 72) or octets[0] == 0:
+        return octets[: len(octets) // 2 * 2].decode("utf-16-be", "replace")
+    return alphabet.decode(alphabet.unpack(octets, len(octets) * 8 // 7)).rstrip("\r")
 
 
 def amount(text: str) -> float | None:

@@ -132,9 +132,7 @@ class Sender:
     def _attempt(self, pdu: str, length: int) -> int | None:
         self._set_mode()
         try:
-            submission = self._link.submit(
-                pdu, length, prompt_s=self._timing.prompt_s, timeout_s=self._timing.submit_s
-            )
+            submission = self._link.submit(pdu, length)
         except NoAnswerError as error:
             self._link.greet()
             raise ModemError(str(error), Fault.MODEM) from error

@@ -113,13 +113,13 @@ class Session:
         Raises :class:`LineError` when the link is over, :class:`UnusableError` when the SIM is.
         """
         self._heed_notices()
-        self._desk.take_committed()
-        self._storage.delete_done()
         self._look_around()
+        self._desk.take_committed()
+        is_tidy = self._storage.delete_some()
         job = self._desk.next_job()
         if job is not None:
             self._work(job)
-        elif not self._link.notices:
+        elif is_tidy and not self._link.notices:
             self._link.listen(self._idle_s())
         self._settle_overdue()
 
@@ -236,6 +236,8 @@ class Session:
         seen = sample(self._link, self._timing)
         if seen.registration.is_registered:
             self._registered_at = now
+        else:
+            self._watch_at = now + self._timing.search_s
         self._show(registration=seen.registration, operator=seen.operator, signal_dbm=seen.signal_dbm)
         if not seen.registration.is_registered:
             check_sim(self._link)

@@ -22,28 +22,31 @@ class ModemSettings(BaseModel):
         description="puerto serial; use el nombre fijo de udev (/dev/almenara-modem1) o /dev/serial/by-id/…",
     )
     pin_file: Path | None = Field(
-        None, description="archivo que contiene el PIN de la SIM; vacío: la SIM no pide PIN"
+        default=None, description="archivo que contiene el PIN de la SIM; vacío: la SIM no pide PIN"
     )
     per_hour: int = Field(
-        200,
+        default=200,
         ge=1,
         le=100_000,
         description="mensajes por hora que tolera el operador de esta SIM; un quinto queda para prioridad 1",
     )
-    burst: int = Field(60, ge=1, le=10_000, description="mensajes seguidos que tolera tras una pausa")
+    burst: int = Field(default=60, ge=1, le=10_000, description="mensajes seguidos que tolera tras una pausa")
     balance_code: str = Field(
-        "",
+        default="",
         pattern=r"^([*#][0-9*#]+#)?$",
         description="código USSD del saldo, por ejemplo *103#; vacío: no se consulta",
     )
     smsc: Number = Field(
-        "", description="central de mensajes del operador en formato +56…; vacío: la que trae la SIM"
+        default="", description="central de mensajes del operador en formato +56…; vacío: la que trae la SIM"
     )
     validity_h: float = Field(
-        24, gt=0, le=24 * 63, description="horas que la red guarda un mensaje para un teléfono apagado"
+        default=24,
+        gt=0,
+        le=24 * 63,
+        description="horas que la red guarda un mensaje para un teléfono apagado",
     )
     full_accents: bool = Field(
-        False,
+        default=False,
         description="conserva á í ó ú aunque el mensaje cueste más partes; si no, «texto económico»",
     )
-    wants_reports: bool = Field(True, description="pide a la red el aviso de entrega de cada mensaje")
+    wants_reports: bool = Field(default=True, description="pide a la red el aviso de entrega de cada mensaje")

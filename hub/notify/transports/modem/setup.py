@@ -68,6 +68,7 @@ def identify(link: Link) -> Identity:
 
 def bring_up(
     link: Link,
+    identity: Identity,
     pin_file: Path | None,
     smsc: str,
     guard: PinGuard,
@@ -75,8 +76,7 @@ def bring_up(
     sim_s: float,
     sleep: Callable[[float], object],
 ) -> Setup:
-    """Make the modem usable. Raises :class:`UnusableError` with its cause and remedy, or LineError."""
-    identity = identify(link)
+    """Make an identified modem usable. Raises :class:`UnusableError` with cause and remedy, or LineError."""
     _switch_on(link)
     unlock(link, pin_file, guard, sim_s=sim_s, sleep=sleep)
     _choose_pdu_mode(link)

@@ -12,6 +12,8 @@ from hub.notify.transports.modem.timing import Timing
 
 log = logging.getLogger(__name__)
 
+DELETES = 4
+"""In one go; a modem needs up to a second for each. One text of three parts brings three reports."""
 PRESSED = 0.8
 """From this share of the memory on, what nobody can read is deleted too."""
 
@@ -25,6 +27,7 @@ class Storage:
         self._inbox = inbox
         self._timing = timing
         self._selected = setup.receiving
+        self._stuck: set[Place] = set()
         self.used: int | None = None
         self.total: int | None = None
 
@@ -41,6 +44,7 @@ class Storage:
     def sweep(self, now: datetime) -> list[Arrived]:
         """Everything in every memory that is not in hand yet, and the texts whose other parts never came."""
         arrived: list[Arrived] = []
+        self._stuck.clear()
         self._prepare()
         for memory in self._setup.swept:
             if self._select(memory):
@@ -67,23 +71,31 @@ class Storage:
             arrived += self._inbox.take(message, now)
         return arrived
 
-    def delete_done(self) -> None:
-        """Free the places whose messages the hub has committed; one that stays is tried again next time."""
-        self._delete(self._inbox.to_delete())
+    def delete_some(self) -> bool:
+        """Free places whose messages the hub has committed, a few, so that no text waits for long.
+
+        Returns whether all of them are free. One that stays is tried again after the next sweep.
+        """
+        done = [place for place in self._inbox.to_delete() if place not in self._stuck]
+        self._delete(done[:DELETES])
+        return len(done) <= DELETES
 
     def make_room(self) -> None:
-        """As :meth:`delete_done`, and delete what nobody can read."""
-        self._delete((*self._inbox.to_delete(), *self._inbox.rubbish()))
+        """Delete all that the hub has, and what nobody can read."""
+        self._delete([*self._inbox.to_delete(), *self._inbox.rubbish()])
 
     def clean(self) -> None:
         """Make room before the memory is full: a full one takes no more texts."""
         if self.total and self.used is not None and self.used >= PRESSED * self.total:
             self.make_room()
 
-    def _delete(self, places: tuple[Place, ...]) -> None:
-        for memory, index in sorted(places):
+    def _delete(self, places: list[Place]) -> None:
+        for place in sorted(places):
+            memory, index = place
             if self._select(memory) and self._link.ask(f"AT+CMGD={index}").is_ok:
-                self._inbox.deleted((memory, index))
+                self._inbox.deleted(place)
+            else:
+                self._stuck.add(place)
 
     def _select(self, memory: str) -> bool:
         """Make ``memory`` the one that is read; the one that receives stays."""

@@ -9,6 +9,8 @@ class Timing:
 
     command_s: float = 5.0
     """A command that asks the modem itself; vendors say 0.3 to 5."""
+    greeting_s: float = 1.0
+    """A modem that is awake answers AT within milliseconds; one that speaks at all, within this."""
     network_s: float = 30.0
     """A command that asks the network (operator, USSD) or lists a full memory."""
     prompt_s: float = 10.0
@@ -23,6 +25,8 @@ class Timing:
     """From power on to a SIM that answers."""
     watch_s: float = 30.0
     """Between two looks at registration and signal."""
+    search_s: float = 3.0
+    """The same while there is no network."""
     sweep_s: float = 60.0
     """Between two looks into the memories: notices get lost."""
     unregistered_s: float = 300.0

@@ -41,6 +41,7 @@ class ModemTransport:
         self._driver: Driver | None = None
         self._arrived: deque[Arrived] = deque()
         self._news = asyncio.Event()
+        self._change = asyncio.Event()
         self.state = ModemState(name=settings.name, port=settings.port)
 
     async def run_loop(self) -> None:
@@ -81,14 +82,32 @@ class ModemTransport:
         One that was not is told again, to the next reader or after a restart.
         """
         while True:
-            while not self._arrived:
-                self._news.clear()
-                await self._news.wait()
-            arrived = self._arrived[0]
+            arrived = await self._first()
             yield arrived.event
             self._arrived.popleft()
-            if self._driver is not None:
-                self._driver.commit(arrived)
+            self.commit(arrived)
+
+    async def arrivals(self) -> AsyncIterator[Arrived]:
+        """As :meth:`events`, for a reader who calls :meth:`commit` himself, or leaves things in the modem."""
+        while True:
+            yield await self._first()
+            self._arrived.popleft()
+
+    def commit(self, arrived: Arrived) -> None:
+        """The modem may forget it."""
+        if self._driver is not None:
+            self._driver.commit(arrived)
+
+    async def changed(self) -> None:
+        """Wait for the next change of :attr:`state`."""
+        self._change.clear()
+        await self._change.wait()
+
+    async def _first(self) -> Arrived:
+        while not self._arrived:
+            self._news.clear()
+            await self._news.wait()
+        return self._arrived[0]
 
     async def health(self) -> Health:
         state = self.state
@@ -111,6 +130,7 @@ class ModemTransport:
 
     def _show(self, state: ModemState) -> None:
         self.state = state
+        self._change.set()
         if self._on_state is not None:
             self._on_state(state)
 

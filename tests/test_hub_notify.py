@@ -520,7 +520,7 @@ async def test_a_transport_that_hangs_is_let_go(pool: Pool, monkeypatch: pytest.
     await raise_alerts(pool, finding(watch_group=""))
     async with running(pool, VirtualClock(NOW), sms=Recorder(lambda _: forever.wait())):
         await eventually(lambda: _is_waiting(pool, 1))
-    assert "no answer" in (await rows(pool))[0]["error"]
+    assert "sin respuesta" in (await rows(pool))[0]["error"]
 
 
 async def test_something_urgent_passes_a_long_queue_of_a_slow_transport(pool: Pool) -> None:

@@ -2,19 +2,20 @@
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from hub.database import Connection, Pool
 from hub.notify.policy import DUTY, Draft
+from hub.notify.routing import Wants, everything_for
 
 log = logging.getLogger(__name__)
 
 CHANNEL = "notifications"
 MAX_ERROR_CHARS = 300
-_HASTY_PRIORITY = 2
+HASTY_PRIORITY = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,12 +64,16 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """``retry_at`` None: nobody tries again. ``error`` names the cause, never a number."""
+    """``retry_at`` None: nobody tries again. ``error`` names the cause, never a number.
+
+    ``maybe_sent``: the text may arrive all the same, so it counts as one of its two hand-overs.
+    """
 
     notification: Notification
     at: datetime
     error: str
     retry_at: datetime | None
+    maybe_sent: bool = False
 
 
 # A draft for a group becomes a row for each active contact here, so that the hot path asks nothing first.
@@ -76,22 +81,22 @@ class Failed:
 # "select" hides its length, so that the planner keeps one plan.
 _ENQUEUE = """
 with queued as (
-  insert into notifications (notification_id, alert_id, contact_id, recipient, transport, priority, text,
-    due_at, created_at)
+  insert into notifications (notification_id, alert_id, contact_id, recipient, watch_group, transport,
+    priority, text, due_at, created_at)
   select (lpad(to_hex($2::bigint), 12, '0') || '7'
           || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid,
-    d.alert_id, r.contact_id, r.recipient, d.transport, d.priority, d.text, d.due_at, $1
+    d.alert_id, r.contact_id, r.recipient, r.watch_group, d.transport, d.priority, d.text, d.due_at, $1
   from unnest((select $3::uuid[]), $4::text[], $5::text[], $6::smallint[], $7::text[], $8::timestamptz[],
       $10::int[])
     as d (alert_id, watch_group, transport, priority, text, due_at, contact_id)
   cross join lateral (
-    select null::integer as contact_id, $9::text as recipient
+    select null::integer as contact_id, $9::text as recipient, '' as watch_group
     where d.watch_group is null and d.contact_id is null
     union all
-    select c.contact_id, c.name from contacts c
+    select c.contact_id, c.name, c.watch_group from contacts c
     where c.watch_group = d.watch_group and c.active and (d.priority = 1 or not is_quiet(c, $1))
     union all
-    select c.contact_id, c.name from contacts c where c.contact_id = d.contact_id and c.active
+    select c.contact_id, c.name, c.watch_group from contacts c where c.contact_id = d.contact_id and c.active
   ) as r
   on conflict do nothing
   returning 1
@@ -140,23 +145,29 @@ async def enqueue(
     return rows[0]["n"] if rows else 0
 
 
-# A claim need not wait for the disk: one that a crash forgets is simply claimed again.
+# A claim need not wait for the disk: one that a crash of the database forgets is simply claimed again.
+# Keys rather than a join, so that the rows come in the order of their index however many wait.
 _CLAIM = """
 with relaxed as materialized (select set_config('synchronous_commit', 'off', true)),
 due as (
   select n.notification_id
   from notifications n cross join relaxed
-  where n.state = 'queued' and n.transport = $1 and n.due_at <= $2
+  where n.state = 'queued' and n.priority <= $7 and n.due_at <= $2 and n.handovers < 2
     and (n.lease_until is null or n.lease_until <= $2)
+    and n.transport || ' ' || n.priority || ' '
+        || case when n.watch_group = any($6::text[]) then n.watch_group else '' end = any($5::text[])
   order by n.priority, n.due_at limit $4
   for update of n skip locked
 ), claimed as (
-  update notifications n set lease_until = $3, attempts = n.attempts + 1
+  update notifications n set lease_until = $3, attempts = n.attempts + 1, handovers = n.handovers + 1
   from due where n.notification_id = due.notification_id
   returning n.*
+), tried as (
+  insert into delivery_attempts (notification_id, number, transport, at)
+  select notification_id, attempts, $1, $2 from claimed
 )
-select c.notification_id, c.alert_id, c.contact_id, c.recipient, c.transport, c.priority, c.text, c.due_at,
-  c.attempts, c.lease_until, c.created_at, p.phone, coalesce(a.code, '') as code
+select c.notification_id, c.alert_id, c.contact_id, c.recipient, $1::text as transport, c.priority, c.text,
+  c.due_at, c.attempts, c.lease_until, c.created_at, p.phone, coalesce(a.code, '') as code
 from claimed c
 left join contacts p on p.contact_id = c.contact_id and p.active
 left join alerts a on a.alert_id = c.alert_id
@@ -164,9 +175,17 @@ order by c.priority, c.due_at, c.notification_id
 """
 
 
-async def claim(pool: Pool, transport: str, limit: int, lease_s: float, now: datetime) -> list[Notification]:
-    """Up to ``limit`` rows that are due, the most urgent first; stalled ones (lease over) among them."""
-    rows = await pool.fetch(_CLAIM, transport, now, now + timedelta(seconds=lease_s), limit)
+async def claim(
+    pool: Pool, transport: str, limit: int, lease_s: float, now: datetime, wants: Wants | None = None
+) -> list[Notification]:
+    """Up to ``limit`` rows that are due, the most urgent first; stalled ones (lease over) among them.
+
+    Each claim is an attempt on the record, by ``transport``. A text that may have reached its phone twice
+    is never claimed again. Without ``wants`` the rows of the way that has the transport's own name.
+    """
+    wants = wants or everything_for(transport)
+    lease_until = now + timedelta(seconds=lease_s)
+    rows = await pool.fetch(_CLAIM, transport, now, lease_until, limit, wants.keys, wants.groups, wants.least)
     return [Notification.from_row(row) for row in rows]
 
 
@@ -178,6 +197,14 @@ with done as (
   from unnest($1::uuid[], $2::timestamptz[], $3::text[]) as s (notification_id, at, reference)
   where n.notification_id = s.notification_id and n.state <> 'sent'
   returning n.alert_id, n.recipient, s.at
+), ended as (
+  update delivery_attempts d set outcome = 'accepted', ended_at = s.at
+  from unnest($1::uuid[], $2::timestamptz[], $4::smallint[]) as s (notification_id, at, number)
+  where d.notification_id = s.notification_id and d.number = s.number
+), parts as (
+  insert into delivery_parts (notification_id, attempt, transport, reference, at)
+  select p.* from unnest($5::uuid[], $6::smallint[], $7::text[], $8::text[], $9::timestamptz[])
+    as p (notification_id, attempt, transport, reference, at)
 ), logged as (
   insert into alert_log (alert_id, at, author, move, note)
   select alert_id, max(at), 'hub:notify', 'notified', string_agg(recipient, ', ' order by recipient)
@@ -189,46 +216,75 @@ select pg_notify('alerts', alert_id::text) from logged
 
 
 async def mark_sent(pool: Pool, sent: Sequence[Sent]) -> None:
-    """Finish texts that were handed over, with one line in each alert's timeline."""
-    if sent:
-        await pool.fetch(
-            _MARK_SENT,
-            [s.notification.notification_id for s in sent],
-            [s.at for s in sent],
-            [" ".join(s.references) for s in sent],
-        )
+    """Finish texts that were handed over, with one line in each alert's timeline; reports may come now."""
+    if not sent:
+        return
+    parts = [(s.notification, reference, s.at) for s in sent for reference in s.references]
+    await pool.fetch(
+        _MARK_SENT,
+        [s.notification.notification_id for s in sent],
+        [s.at for s in sent],
+        [" ".join(s.references) for s in sent],
+        [s.notification.attempts for s in sent],
+        [n.notification_id for n, _, _ in parts],
+        [n.attempts for n, _, _ in parts],
+        [n.transport for n, _, _ in parts],
+        [reference for _, reference, _ in parts],
+        [at for _, _, at in parts],
+    )
 
 
+# What surely did not leave is no hand-over; what may have left twice is not tried again.
 _MARK_FAILED = """
-with ended as (
+with failures as (
+  select * from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::text[],
+    $6::boolean[], $7::smallint[])
+    as f (notification_id, lease_until, at, retry_at, error, maybe_sent, number)
+), tried as (
+  update delivery_attempts d
+  set outcome = case when f.maybe_sent then 'unknown' else 'refused' end, ended_at = f.at, cause = f.error
+  from failures f where d.notification_id = f.notification_id and d.number = f.number
+), ended as (
   update notifications n
-  set state = case when f.retry_at is null then 'failed' else 'queued' end,
+  set state = case when f.retry_at is null or (f.maybe_sent and n.handovers >= 2) then 'failed'
+                   else 'queued' end,
+      handovers = n.handovers - case when f.maybe_sent then 0 else 1 end,
       due_at = coalesce(f.retry_at, n.due_at), lease_until = null, error = f.error
-  from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::text[])
-    as f (notification_id, lease_until, at, retry_at, error)
+  from failures f
   where n.notification_id = f.notification_id and n.state = 'queued' and n.lease_until = f.lease_until
-  returning n.alert_id, n.recipient, n.state, f.at, f.error
+  returning n.alert_id, n.recipient, n.state, n.priority, f.at, f.error
 ), logged as (
   insert into alert_log (alert_id, at, author, move, note)
   select alert_id, max(at), 'hub:notify', 'notify_failed', string_agg(recipient, ', ' order by recipient)
   from ended where state = 'failed' and alert_id is not null group by alert_id
   returning alert_id
+), told as (
+  select pg_notify('alerts', alert_id::text) from logged
 )
-select pg_notify('alerts', alert_id::text) from logged
+select e.alert_id, (select count(*) from told) as n from ended e
+where e.state = 'failed' and e.alert_id is not null and e.priority <= $8
 """
 
 
-async def mark_failed(pool: Pool, failures: Sequence[Failed]) -> None:
-    """Give up texts, or let them wait until ``retry_at``; nothing where somebody else has the lease."""
-    if failures:
-        await pool.fetch(
-            _MARK_FAILED,
-            [f.notification.notification_id for f in failures],
-            [f.notification.lease_until for f in failures],
-            [f.at for f in failures],
-            [f.retry_at for f in failures],
-            [f.error[:MAX_ERROR_CHARS] for f in failures],
-        )
+async def mark_failed(pool: Pool, failures: Sequence[Failed]) -> frozenset[uuid.UUID]:
+    """Give up texts, or let them wait until ``retry_at``; nothing where somebody else has the lease.
+
+    Returns the urgent alerts of which somebody will not be reached.
+    """
+    if not failures:
+        return frozenset()
+    rows = await pool.fetch(
+        _MARK_FAILED,
+        [f.notification.notification_id for f in failures],
+        [f.notification.lease_until for f in failures],
+        [f.at for f in failures],
+        [f.retry_at for f in failures],
+        [f.error[:MAX_ERROR_CHARS] for f in failures],
+        [f.maybe_sent for f in failures],
+        [f.notification.attempts for f in failures],
+        HASTY_PRIORITY,
+    )
+    return frozenset(row["alert_id"] for row in rows)
 
 
 MAX_HASTE_S = 120
@@ -246,29 +302,32 @@ where e.alert_id = l.alert_id and e.stage = 'acknowledge' and e.due_at > $2
 """
 
 
-async def hasten(pool: Pool, failures: Sequence[Failed], now: datetime) -> None:
+async def hasten(pool: Pool, alert_ids: Collection[uuid.UUID], now: datetime) -> None:
     """Nobody waits for a person whom no text can reach: the next step of urgent alerts is due at once.
 
     A crash before this costs nothing but the wait.
     """
-    ids = sorted(
-        {
-            f.notification.alert_id
-            for f in failures
-            if f.retry_at is None and f.notification.alert_id and f.notification.priority <= _HASTY_PRIORITY
-        }
-    )
-    if ids:
-        await pool.execute(_HASTEN, ids, now, MAX_HASTE_S)
+    if alert_ids:
+        await pool.execute(_HASTEN, sorted(alert_ids), now, MAX_HASTE_S)
+
+
+_RELEASE = """
+with freed as (
+  update notifications n set lease_until = null, attempts = n.attempts - 1, handovers = n.handovers - 1
+  from unnest($1::uuid[], $2::timestamptz[]) as c (notification_id, lease_until)
+  where n.notification_id = c.notification_id and n.lease_until = c.lease_until
+  returning n.notification_id, n.attempts + 1 as number
+)
+delete from delivery_attempts d using freed f
+where d.notification_id = f.notification_id and d.number = f.number
+"""
 
 
 async def release(pool: Pool, notifications: Sequence[Notification]) -> None:
     """Give back what was claimed and not tried, so that something more urgent can pass it."""
     if notifications:
         await pool.execute(
-            "update notifications n set lease_until = null, attempts = n.attempts - 1"
-            " from unnest($1::uuid[], $2::timestamptz[]) as c (notification_id, lease_until)"
-            " where n.notification_id = c.notification_id and n.lease_until = c.lease_until",
+            _RELEASE,
             [n.notification_id for n in notifications],
             [n.lease_until for n in notifications],
         )

@@ -17,6 +17,7 @@ from hub.notify.escalation import NO_POLICIES, Policies
 from hub.notify.policy import NotifySettings, drafts_for, next_attempt_at
 from hub.notify.queue import Failed, Notification, Sent
 from hub.notify.room import room_heartbeat, watch_room
+from hub.notify.router import Router, router_for
 from hub.notify.transports import Outgoing, Transport, TransportError
 
 __all__ = [
@@ -38,7 +39,6 @@ LEASE_S = 15.0
 """A hub that died while sending leaves its texts to the others after this long."""
 SEND_TIMEOUT_S = 8.0
 """Well below the lease: a transport that hangs does not make a second hub send too."""
-BATCH = 50
 SLICE_S = 0.25
 """After this long the rest of a batch is given back, so that priority 1 never waits behind the others."""
 POLL_S = 1.0
@@ -89,14 +89,18 @@ async def notify_loop(
     *,
     on_sent: OnSent | None = None,
     settings: NotifySettings | None = None,
+    router: Router | None = None,
 ) -> None:
     """Send what is queued, for ever. Set ``wake`` after a commit that queued something.
 
     Each transport works by itself: one that hangs or fails does not hold up the others. ``on_sent`` is
-    called with each text as it was handed over. ``owner`` names this hub in its log.
+    called with each text as it was handed over. ``owner`` names this hub in its log. Without ``router``
+    each transport takes what names it.
     """
+    router = router or router_for(list(transports), clock)
+    router.on_change = wake.set
     senders = [
-        _Sender(pool, name, transport, clock, owner, settings or NotifySettings(), on_sent)
+        _Sender(pool, name, transport, clock, owner, settings or NotifySettings(), on_sent, router)
         for name, transport in transports.items()
     ]
     async with asyncio.TaskGroup() as group:
@@ -132,6 +136,7 @@ class _Sender:
     owner: str
     settings: NotifySettings
     on_sent: OnSent | None
+    router: Router
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def send_loop(self) -> None:
@@ -146,42 +151,66 @@ class _Sender:
 
     async def send_due(self) -> int:
         """Claim, send, mark: one round; returns how many were claimed."""
-        claimed = await queue.claim(self.pool, self.name, BATCH, LEASE_S, self.clock.now())
+        share, terms = self.router.share(self.name), self.router.terms_of(self.name)
+        if share is None:
+            return 0
+        limit, lease_s = 1 if share.is_cautious else terms.batch, LEASE_S - SEND_TIMEOUT_S + self._timeout_s
+        claimed = await queue.claim(self.pool, self.name, limit, lease_s, self.clock.now(), share.wants)
         if not claimed:
             return 0
         batch = _Batch()
         until = self.clock.now() + timedelta(seconds=SLICE_S)
-        for index, notification in enumerate(claimed):
+        for index in range(0, len(claimed), terms.parallel):
             if index and self.clock.now() >= until:
                 batch.untried = claimed[index:]
                 break
-            await self._send(notification, batch)
+            if terms.parallel == 1:
+                await self._send(claimed[index], batch)
+            else:
+                at_once = claimed[index : index + terms.parallel]
+                await asyncio.gather(*(self._send(notification, batch) for notification in at_once))
         await self._finish(batch)
         return len(claimed)
+
+    @property
+    def _timeout_s(self) -> float:
+        return self.router.terms_of(self.name).timeout_s or SEND_TIMEOUT_S
 
     async def _send(self, notification: Notification, batch: "_Batch") -> None:
         at = self.clock.now()
         try:
-            message = _outgoing(notification, self.settings, at)
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                references = await self.transport.send(message)
+            references = await self._hand_over(_outgoing(notification, self.settings, at))
         except TransportError as error:
-            batch.failed.append(self._failure(notification, str(error), error.permanent))
-        except TimeoutError:
-            cause = f"no answer within {SEND_TIMEOUT_S:.0f} s"
-            batch.failed.append(self._failure(notification, cause, permanent=False))
-        except Exception as error:  # noqa: BLE001  a defect in one transport must not silence the hub
-            # the type alone: the message of an unknown error may hold the number
-            batch.failed.append(self._failure(notification, type(error).__name__, permanent=False))
+            batch.failed.append(self._failure(notification, error))
         else:
             sent_at = self.clock.now()
             batch.sent.append(Sent(notification, sent_at, references))
+            self.router.sent(self.name, (sent_at - at).total_seconds())
             if self.on_sent:
                 self.on_sent(notification, sent_at)
 
-    def _failure(self, notification: Notification, error: str, permanent: bool) -> Failed:
+    async def _hand_over(self, message: Outgoing) -> tuple[str, ...]:
+        """Whatever goes wrong becomes a :class:`TransportError`, of which the router hears too."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self.transport.send(message)
+        except TransportError as error:
+            wrong = error
+        except TimeoutError:
+            wrong = _unsure(f"sin respuesta en {self._timeout_s:.0f} s")
+        except Exception as error:  # noqa: BLE001  a defect in one transport must not silence the hub
+            # the type alone: the message of an unknown error may hold the number
+            wrong = _unsure(type(error).__name__)
+        self.router.failed(self.name, wrong)
+        raise wrong
+
+    def _failure(self, notification: Notification, error: TransportError) -> Failed:
         at = self.clock.now()
-        retry_at = None if permanent else next_attempt_at(notification.attempts, notification.created_at, at)
+        retry_at = None
+        if not error.permanent:
+            # where somebody else can take it over, it has not to wait for this one to come back
+            attempts = 1 if self.router.has_other(self.name) else notification.attempts
+            retry_at = next_attempt_at(attempts, notification.created_at, at)
         log.warning(
             "%s: notification %s failed at attempt %d (%s); %s",
             self.name,
@@ -190,12 +219,17 @@ class _Sender:
             error,
             "given up" if retry_at is None else "again soon",
         )
-        return Failed(notification, at, error, retry_at)
+        return Failed(notification, at, str(error), retry_at, error.maybe_sent)
 
     async def _finish(self, batch: "_Batch") -> None:
+        unreached: set[uuid.UUID] = set()
+
+        async def mark_failed() -> None:
+            unreached.update(await queue.mark_failed(self.pool, batch.failed))
+
         await self._persist(lambda: queue.mark_sent(self.pool, batch.sent))
-        await self._persist(lambda: queue.mark_failed(self.pool, batch.failed))
-        await self._persist(lambda: queue.hasten(self.pool, batch.failed, self.clock.now()))
+        await self._persist(mark_failed)
+        await self._persist(lambda: queue.hasten(self.pool, unreached, self.clock.now()))
         await self._persist(lambda: queue.release(self.pool, batch.untried))
         if batch.sent:
             log.info("%s: %d texts sent by hub %s", self.name, len(batch.sent), self.owner)
@@ -213,10 +247,14 @@ class _Batch:
     untried: Sequence[Notification] = ()
 
 
+def _unsure(cause: str) -> TransportError:
+    return TransportError(cause, permanent=False, maybe_sent=True)
+
+
 def _outgoing(notification: Notification, settings: NotifySettings, at: datetime) -> Outgoing:
     is_duty = notification.contact_id is None
     if not is_duty and notification.phone is None:
-        raise TransportError("the contact is no longer active", permanent=True)
+        raise TransportError("la persona ya no está activa", permanent=True)
     return Outgoing(
         notification_id=notification.notification_id,
         at=at,

@@ -12,7 +12,8 @@ class TransportError(Exception):
 
     ``permanent``: it is this phone or this text that is refused, so trying again is no use, and the transport
     is well. ``maybe_sent``: the text left and no answer came; it may arrive, so only a second attempt in all
-    is allowed. Neither: the transport is in trouble. The message names the cause and never the number.
+    is allowed. Neither: the transport is in trouble. The message (Spanish: people read it) names the cause
+    and never the number.
     """
 
     def __init__(self, message: str, *, permanent: bool, maybe_sent: bool = False) -> None:
@@ -85,7 +86,10 @@ class Transport(Protocol):
         ...
 
     def events(self) -> AsyncIterator[TransportEvent]:
-        """Delivery reports and replies as they come; ends at once for a transport that has none."""
+        """Delivery reports and replies as they come; ends at once for a transport that has none.
+
+        An event counts as taken when the next one is asked for: until then nothing is deleted or confirmed.
+        """
         ...
 
     async def health(self) -> Health:

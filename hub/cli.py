@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 try:
+    from hub.notify.transports.modem.cli import add_sms
     from hub.rule_work.cli import add_rules
     from hub.settings import HubSettings, SettingsError, load
 except ModuleNotFoundError as error:  # a gateway's installation holds the edge alone
@@ -63,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     _add_policies(commands)
     _add_oncall(commands)
     add_rules(commands, _add_server_options)
+    add_sms(commands)
     _add_users(commands)
     return top
 

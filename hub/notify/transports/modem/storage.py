@@ -1,0 +1,110 @@
+"""The modem's memories over one link: read what came, delete what the hub has. Blocking."""
+
+import logging
+from datetime import datetime
+
+from hub.notify.transports.modem import replies
+from hub.notify.transports.modem.inbox import Arrived, Inbox, Place
+from hub.notify.transports.modem.link import Link
+from hub.notify.transports.modem.replies import Stored
+from hub.notify.transports.modem.setup import Setup
+from hub.notify.transports.modem.timing import Timing
+
+log = logging.getLogger(__name__)
+
+DELETES = 4
+"""In one go; a modem needs up to a second for each. One text of three parts brings three reports."""
+PRESSED = 0.8
+"""From this share of the memory on, what nobody can read is deleted too."""
+
+
+class Storage:
+    """``setup`` says which memories there are."""
+
+    def __init__(self, link: Link, setup: Setup, inbox: Inbox, timing: Timing) -> None:
+        self._link = link
+        self._setup = setup
+        self._inbox = inbox
+        self._timing = timing
+        self._selected = setup.receiving
+        self._stuck: set[Place] = set()
+        self.used: int | None = None
+        self.total: int | None = None
+
+    def read(self, place: Place, now: datetime) -> list[Arrived]:
+        """One message that a notice named; if it cannot be read, the next sweep finds it."""
+        memory, index = place
+        if not self._select(memory):
+            return []
+        reply = self._link.ask(f"AT+CMGR={index}")
+        if not reply.is_ok or len(reply.lines) < 2:
+            return []
+        return self._inbox.take(Stored(memory, index, reply.lines[1]), now)
+
+    def sweep(self, now: datetime) -> list[Arrived]:
+        """Everything in every memory that is not in hand yet, and the texts whose other parts never came."""
+        arrived: list[Arrived] = []
+        self._stuck.clear()
+        self._prepare()
+        for memory in self._setup.swept:
+            if self._select(memory):
+                arrived += self._list(memory, now)
+        self._select(self._setup.receiving)
+        self._measure()
+        return arrived + self._inbox.give_up(now)
+
+    def _prepare(self) -> None:
+        """A modem that has restarted unnoticed has forgotten these."""
+        self._link.ask("AT+CMGF=0")
+        if self._setup.notices:
+            self._link.ask(f"AT+CNMI={self._setup.notices}")
+        self._selected = ""
+
+    def _list(self, memory: str, now: datetime) -> list[Arrived]:
+        reply = self._link.ask("AT+CMGL=4", timeout_s=self._timing.network_s)
+        if not reply.is_ok:
+            return []
+        found = replies.stored(reply.lines, memory)
+        self._inbox.seen(memory, [message.index for message in found])
+        arrived: list[Arrived] = []
+        for message in found:
+            arrived += self._inbox.take(message, now)
+        return arrived
+
+    def delete_some(self) -> bool:
+        """Free places whose messages the hub has committed, a few, so that no text waits for long.
+
+        Returns whether all of them are free. One that stays is tried again after the next sweep.
+        """
+        done = [place for place in self._inbox.to_delete() if place not in self._stuck]
+        self._delete(done[:DELETES])
+        return len(done) <= DELETES
+
+    def make_room(self) -> None:
+        """Delete all that the hub has, and what nobody can read."""
+        self._delete([*self._inbox.to_delete(), *self._inbox.rubbish()])
+
+    def clean(self) -> None:
+        """Make room before the memory is full: a full one takes no more texts."""
+        if self.total and self.used is not None and self.used >= PRESSED * self.total:
+            self.make_room()
+
+    def _delete(self, places: list[Place]) -> None:
+        for place in sorted(places):
+            memory, index = place
+            if self._select(memory) and self._link.ask(f"AT+CMGD={index}").is_ok:
+                self._inbox.deleted(place)
+            else:
+                self._stuck.add(place)
+
+    def _select(self, memory: str) -> bool:
+        """Make ``memory`` the one that is read; the one that receives stays."""
+        if memory and memory != self._selected:
+            if not self._link.ask(f'AT+CPMS="{memory}"').is_ok:
+                return False
+            self._selected = memory
+        return True
+
+    def _measure(self) -> None:
+        counts = replies.counts(self._link.ask("AT+CPMS?").lines)
+        self.used, self.total = counts or (None, None)

@@ -27,16 +27,13 @@ where transport = $1 order by inbox_id limit 1 for update skip locked
 
 async def put(pool: Pool, transport: str, event: TransportEvent) -> None:
     """Keep what was pushed; it is committed when this returns."""
-    is_report = isinstance(event, DeliveryReport)
-    await pool.execute(
-        _PUT,
-        transport,
-        event.at,
-        event.reference,
-        event.is_delivered if is_report else None,
-        "" if is_report else event.sender,
-        event.detail if is_report else event.text,
-    )
+    is_delivered: bool | None = None
+    sender = ""
+    if isinstance(event, DeliveryReport):
+        is_delivered, text = event.is_delivered, event.detail
+    else:
+        sender, text = event.sender, event.text
+    await pool.execute(_PUT, transport, event.at, event.reference, is_delivered, sender, text)
 
 
 @dataclass

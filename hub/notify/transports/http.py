@@ -33,8 +33,8 @@ class HttpGateway:
     (ours), ``{priority}`` and ``{secret}``, escaped as their place needs it.
 
     ``accepted`` must be found in the answer; ``reference``, with one group, finds the gateway's id in it,
-    else ours counts; ``refused`` finds answers about this phone or this text. ``credit``, with one group, finds
-    what is left in the answer of ``health_url``.
+    else ours counts; ``refused`` finds answers about this phone or this text. ``credit``, with one group,
+    finds what is left in the answer of ``health_url``.
     """
 
     url: str

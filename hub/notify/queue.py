@@ -146,11 +146,12 @@ async def enqueue(
 
 
 # A claim need not wait for the disk: one that a crash of the database forgets is simply claimed again.
-# Keys rather than a join, so that the rows come in the order of their index however many wait.
+# Keys rather than a join, so that the rows come in the order of their index however many wait. Texts that may
+# have left once are claimed few by few: a hub that died with many in hand would have spent their last.
 _CLAIM = """
 with relaxed as materialized (select set_config('synchronous_commit', 'off', true)),
 due as (
-  select n.notification_id
+  select n.notification_id, n.handovers, n.priority, n.due_at
   from notifications n cross join relaxed
   where n.state = 'queued' and n.priority <= $7 and n.due_at <= $2 and n.handovers < 2
     and (n.lease_until is null or n.lease_until <= $2)
@@ -158,9 +159,15 @@ due as (
         || case when n.watch_group = any($6::text[]) then n.watch_group else '' end = any($5::text[])
   order by n.priority, n.due_at limit $4
   for update of n skip locked
+), chosen as (
+  select notification_id from (
+    select notification_id, handovers, count(*) filter (where handovers > 0)
+      over (order by priority, due_at, notification_id) as risks
+    from due
+  ) d where handovers = 0 or risks <= $8
 ), claimed as (
   update notifications n set lease_until = $3, attempts = n.attempts + 1, handovers = n.handovers + 1
-  from due where n.notification_id = due.notification_id
+  from chosen c where n.notification_id = c.notification_id
   returning n.*
 ), tried as (
   insert into delivery_attempts (notification_id, number, transport, at)
@@ -176,16 +183,25 @@ order by c.priority, c.due_at, c.notification_id
 
 
 async def claim(
-    pool: Pool, transport: str, limit: int, lease_s: float, now: datetime, wants: Wants | None = None
+    pool: Pool,
+    transport: str,
+    limit: int,
+    lease_s: float,
+    now: datetime,
+    wants: Wants | None = None,
+    risks: int = 1,
 ) -> list[Notification]:
     """Up to ``limit`` rows that are due, the most urgent first; stalled ones (lease over) among them.
 
     Each claim is an attempt on the record, by ``transport``. A text that may have reached its phone twice
-    is never claimed again. Without ``wants`` the rows of the way that has the transport's own name.
+    is never claimed again; of those that may have done so once, at most ``risks``. Without ``wants`` the rows
+    of the way that has the transport's own name.
     """
     wants = wants or everything_for(transport)
     lease_until = now + timedelta(seconds=lease_s)
-    rows = await pool.fetch(_CLAIM, transport, now, lease_until, limit, wants.keys, wants.groups, wants.least)
+    rows = await pool.fetch(
+        _CLAIM, transport, now, lease_until, limit, wants.keys, wants.groups, wants.least, risks
+    )
     return [Notification.from_row(row) for row in rows]
 
 

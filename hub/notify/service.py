@@ -1,6 +1,7 @@
 """The notify room's one door: queue what an alert sets off, and the loop that sends it."""
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -39,6 +40,7 @@ LEASE_S = 15.0
 """A hub that died while sending leaves its texts to the others after this long."""
 SEND_TIMEOUT_S = 8.0
 """Well below the lease: a transport that hangs does not make a second hub send too."""
+LEAVE_S = 2.0
 SLICE_S = 0.25
 """After this long the rest of a batch is given back, so that priority 1 never waits behind the others."""
 POLL_S = 1.0
@@ -155,22 +157,38 @@ class _Sender:
         if share is None:
             return 0
         limit, lease_s = 1 if share.is_cautious else terms.batch, LEASE_S - SEND_TIMEOUT_S + self._timeout_s
-        claimed = await queue.claim(self.pool, self.name, limit, lease_s, self.clock.now(), share.wants)
+        claimed = await queue.claim(
+            self.pool, self.name, limit, lease_s, self.clock.now(), share.wants, terms.parallel
+        )
         if not claimed:
             return 0
-        batch = _Batch()
-        until = self.clock.now() + timedelta(seconds=SLICE_S)
-        for index in range(0, len(claimed), terms.parallel):
-            if index and self.clock.now() >= until:
-                batch.untried = claimed[index:]
-                break
-            if terms.parallel == 1:
-                await self._send(claimed[index], batch)
-            else:
-                at_once = claimed[index : index + terms.parallel]
-                await asyncio.gather(*(self._send(notification, batch) for notification in at_once))
+        batch = _Batch(untried=claimed)
+        try:
+            await self._send_some(batch, terms.parallel)
+        except asyncio.CancelledError:
+            await self._leave(batch)
+            raise
         await self._finish(batch)
         return len(claimed)
+
+    async def _send_some(self, batch: "_Batch", parallel: int) -> None:
+        """As many as the time allows; what stays untried is given back."""
+        until = self.clock.now() + timedelta(seconds=SLICE_S)
+        while batch.untried and not (batch.has_begun and self.clock.now() >= until):
+            at_once, batch.untried = batch.untried[:parallel], batch.untried[parallel:]
+            batch.has_begun = True
+            if len(at_once) == 1:
+                await self._send(at_once[0], batch)
+            else:
+                await asyncio.gather(*(self._send(notification, batch) for notification in at_once))
+
+    async def _leave(self, batch: "_Batch") -> None:
+        """A hub that stops in order costs nobody a hand-over; the database may be gone already."""
+        with contextlib.suppress(*UNAVAILABLE):
+            async with asyncio.timeout(LEAVE_S):
+                await queue.mark_sent(self.pool, batch.sent)
+                await queue.mark_failed(self.pool, batch.failed)
+                await queue.release(self.pool, batch.untried)
 
     @property
     def _timeout_s(self) -> float:
@@ -245,6 +263,7 @@ class _Batch:
     sent: list[Sent] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
     untried: Sequence[Notification] = ()
+    has_begun: bool = False
 
 
 def _unsure(cause: str) -> TransportError:

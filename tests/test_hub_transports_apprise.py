@@ -25,8 +25,11 @@ class Webhook:
     status: int | None = 200
     port: int = 0
     got: list[dict[str, Any]] = field(default_factory=list)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    answering: set["asyncio.Task[None] | None"] = field(default_factory=set)
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.answering.add(asyncio.current_task())
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         size = next(
             int(line.split(":")[1]) for line in head.splitlines() if line.lower().startswith("content-length")
@@ -37,8 +40,9 @@ class Webhook:
                 f"HTTP/1.1 {self.status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
             )
         else:
-            await reader.read()
+            await self.over.wait()
         writer.close()
+        await writer.wait_closed()
 
     @property
     def url(self) -> str:
@@ -51,7 +55,9 @@ async def webhook() -> AsyncIterator[Webhook]:
     server = await asyncio.start_server(hook.answer, "127.0.0.1", 0)
     hook.port = server.sockets[0].getsockname()[1]
     yield hook
+    hook.over.set()
     server.close()
+    await asyncio.gather(*(task for task in hook.answering if task), return_exceptions=True)
     await server.wait_closed()
 
 

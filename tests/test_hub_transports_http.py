@@ -70,6 +70,7 @@ class Provider:
             start = f"HTTP/1.1 {self.status} X\r\nContent-Length: {len(words)}\r\nConnection: close\r\n\r\n"
             writer.write(start.encode() + words)
         writer.close()
+        await writer.wait_closed()
 
     def gateway(self, **changes: Any) -> HttpGateway:
         values: dict[str, Any] = {

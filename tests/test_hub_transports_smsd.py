@@ -137,6 +137,10 @@ async def is_ok(transport: SmsdTransport) -> bool:
     return (await transport.health()).is_ok
 
 
+async def has_signal(transport: SmsdTransport) -> bool:
+    return (await transport.health()).signal_dbm is not None
+
+
 async def test_texts_parts_reports_and_replies_through_the_real_daemon(
     transport: SmsdTransport, smsd_dsn: str, server_folder: Path
 ) -> None:
@@ -146,7 +150,7 @@ async def test_texts_parts_reports_and_replies_through_the_real_daemon(
         daemon(server_folder, smsd_dsn, str(server_folder / "modem")),
     ):
         await eventually(lambda: is_ok(transport), 60)
-        assert (await transport.health()).signal_dbm is not None
+        await eventually(lambda: has_signal(transport), 30)
         one = await transport.send(message())
         many = await transport.send(message(long_text))
         await asyncio.to_thread(modem.wait_sent, 3, 60)

@@ -4,6 +4,7 @@ Its reports and replies come to the console's address (``hub/web/routes/gateways
 rows, to :meth:`HttpTransport.events`.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -114,7 +115,11 @@ class HttpTransport:
         return Health(is_ok=True, detail="la pasarela contesta", credit=_credit(gateway.credit, answer.text))
 
     async def run_loop(self) -> None:
-        """Connections are kept by the client itself."""
+        """The client keeps its connections by itself; here they end in order."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self._client.aclose()
 
 
 def _values(message: Outgoing, gateway: HttpGateway) -> dict[str, str]:

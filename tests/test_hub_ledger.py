@@ -213,7 +213,7 @@ async def test_nobody_gets_a_text_three_times_whatever_fails(
         nonlocal killed
         await clock.advance(0.05)  # no faster than the real database, or leases run out in living hands
         await ledger.give_up_unsure(pool, clock.now())
-        if killed < 8 and sum(got.values()) >= 6 * killed:
+        if killed < 3 and sum(got.values()) >= 10 + 15 * killed:
             victim = chance.randrange(2)
             await hubs[victim].kill()
             hubs[victim] = await start()
@@ -224,12 +224,12 @@ async def test_nobody_gets_a_text_three_times_whatever_fails(
     for hub in hubs:
         await hub.kill()
     states = Counter(r["state"] for r in await pool.fetch("select state from notifications"))
-    assert states["sent"] > 20, states  # about every second hand-over ends without a word
+    assert states["sent"] > 10, states  # about every second hand-over ends without a word
     assert len(got) > 50
     chances = "select count(*) from notifications where state = 'failed' and handovers < 2"
     assert await pool.fetchval(chances) == 0
     assert max(got.values()) == 2  # some of them twice, or the test shows nothing
-    assert killed == 8
+    assert killed == 3
 
 
 async def test_a_hub_that_stops_in_order_costs_nobody_a_hand_over(pool: Pool) -> None:

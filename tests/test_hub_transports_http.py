@@ -253,7 +253,7 @@ async def test_strangers_and_rubbish_are_refused(
     async with httpx.AsyncClient(base_url=console) as client:
         assert (await client.get(path, params=values)).status_code == status
         assert (await client.post(path, json=values)).status_code == status
-        odd = {"from": "1", "clave": TOKEN, "charset": "nada"}
+        odd = {"from": "1", "text": "1", "clave": TOKEN, "charset": "nada"}
         assert (await client.get("/pasarela/kannel/entrada", params=odd)).status_code == 422
     assert await pool.fetchval("select count(*) from transport_inbox") == 0
 

@@ -562,7 +562,7 @@ class Unreachable:
         self.permanent = permanent
         self.tried = 0
 
-    async def send(self, message: Outgoing) -> str:
+    async def send(self, message: Outgoing) -> tuple[str, ...]:
         del message
         self.tried += 1
         raise TransportError("the number does not exist", permanent=self.permanent)
@@ -574,6 +574,8 @@ class Unreachable:
 
     async def health(self) -> Health:
         return Health(is_ok=False)
+
+    async def run_loop(self) -> None: ...
 
 
 @pytest.mark.parametrize(

@@ -302,7 +302,7 @@ async def test_a_stalled_text_is_claimed_again_when_its_lease_is_over(pool: Pool
     # who lost the lease can no longer give the text up, but what it did send is sent
     await queue.mark_failed(pool, [queue.Failed(first, NOW, "late", None)])
     assert [r["state"] for r in await rows(pool)] == ["queued"]
-    await queue.mark_sent(pool, [queue.Sent(first, NOW, "ref-1")])
+    await queue.mark_sent(pool, [queue.Sent(first, NOW, ("ref-1",))])
     [row] = await rows(pool)
     assert (row["state"], row["sent_at"], row["transport_ref"], row["lease_until"]) == (
         "sent",
@@ -317,8 +317,8 @@ async def test_the_timeline_names_who_was_told_and_no_phone(pool: Pool) -> None:
     [one] = await raise_alerts(pool, finding())
     claimed = await claim(pool)
     assert sorted(n.phone or "" for n in claimed) == ["", "+56987650001", "+56987650002"]
-    await queue.mark_sent(pool, [queue.Sent(n, NOW, "") for n in claimed])
-    await queue.mark_sent(pool, [queue.Sent(n, NOW, "") for n in claimed])
+    await queue.mark_sent(pool, [queue.Sent(n, NOW, ()) for n in claimed])
+    await queue.mark_sent(pool, [queue.Sent(n, NOW, ()) for n in claimed])
     lines = await alerts.timeline(pool, one.alert_id)
     assert [(e.move, e.author, e.note) for e in lines[1:]] == [("notified", "hub:notify", "Ana, Luis, turno")]
 
@@ -341,13 +341,13 @@ class Recorder:
         self.tried = 0
         self.before = before
 
-    async def send(self, message: Outgoing) -> str:
+    async def send(self, message: Outgoing) -> tuple[str, ...]:
         self.tried += 1
         waiting = self.before(message)
         if waiting is not None:
             await waiting
         self.sent.append(message)
-        return f"ref-{len(self.sent)}"
+        return (f"ref-{len(self.sent)}",)
 
     async def events(self) -> AsyncIterator[TransportEvent]:
         nothing: tuple[TransportEvent, ...] = ()
@@ -356,6 +356,8 @@ class Recorder:
 
     async def health(self) -> Health:
         return Health(is_ok=True)
+
+    async def run_loop(self) -> None: ...
 
 
 @asynccontextmanager
@@ -633,7 +635,7 @@ async def test_each_text_is_one_line_that_only_its_owner_reads(tmp_path: Path, i
     transport = FileTransport(path, is_synced=is_synced)
     sent = [message(text="línea uno\nlínea dos"), message(alert_id=None)]
     references = [await transport.send(m) for m in sent]
-    assert references == [str(m.notification_id) for m in sent]
+    assert references == [(str(m.notification_id),) for m in sent]
     assert path.stat().st_mode & 0o777 == 0o600
     assert lines_of(path)[0] == {
         "at": "2026-11-24T00:04:00+00:00",

@@ -58,7 +58,7 @@ class FirstStep:
 class Sent:
     notification: Notification
     at: datetime
-    reference: str
+    references: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ async def mark_sent(pool: Pool, sent: Sequence[Sent]) -> None:
             _MARK_SENT,
             [s.notification.notification_id for s in sent],
             [s.at for s in sent],
-            [s.reference for s in sent],
+            [" ".join(s.references) for s in sent],
         )
 
 

@@ -164,7 +164,7 @@ class _Sender:
         try:
             message = _outgoing(notification, self.settings, at)
             async with asyncio.timeout(SEND_TIMEOUT_S):
-                reference = await self.transport.send(message)
+                references = await self.transport.send(message)
         except TransportError as error:
             batch.failed.append(self._failure(notification, str(error), error.permanent))
         except TimeoutError:
@@ -175,7 +175,7 @@ class _Sender:
             batch.failed.append(self._failure(notification, type(error).__name__, permanent=False))
         else:
             sent_at = self.clock.now()
-            batch.sent.append(Sent(notification, sent_at, reference))
+            batch.sent.append(Sent(notification, sent_at, references))
             if self.on_sent:
                 self.on_sent(notification, sent_at)
 

@@ -8,14 +8,17 @@ from typing import Protocol, TypeAlias
 
 
 class TransportError(Exception):
-    """A text was not handed over; ``permanent`` says that trying again is no use.
+    """A text was not handed over, or nobody knows whether it was.
 
-    The message names the cause and never the number.
+    ``permanent``: it is this phone or this text that is refused, so trying again is no use, and the transport
+    is well. ``maybe_sent``: the text left and no answer came; it may arrive, so only a second attempt in all
+    is allowed. Neither: the transport is in trouble. The message names the cause and never the number.
     """
 
-    def __init__(self, message: str, *, permanent: bool) -> None:
+    def __init__(self, message: str, *, permanent: bool, maybe_sent: bool = False) -> None:
         super().__init__(message)
         self.permanent = permanent
+        self.maybe_sent = maybe_sent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +37,7 @@ class Outgoing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryReport:
-    """The phone network's word on a text that was sent under ``reference``."""
+    """The phone network's last word on the part that was sent under ``reference``."""
 
     reference: str
     at: datetime
@@ -44,11 +47,16 @@ class DeliveryReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inbound:
-    """A text that came in. The number proves nothing about who wrote it."""
+    """A text that came in. The number proves nothing about who wrote it.
+
+    ``sender`` as the network gave it; ``reference`` is the transport's own name of the text, empty where it
+    has none, so that one that is told twice can be known again.
+    """
 
     sender: str
     at: datetime
     text: str
+    reference: str = ""
 
 
 TransportEvent: TypeAlias = DeliveryReport | Inbound
@@ -56,21 +64,34 @@ TransportEvent: TypeAlias = DeliveryReport | Inbound
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Health:
-    """Whether texts can go out now; ``detail`` is for the technician."""
+    """Whether texts can go out now; ``detail`` is Spanish, for the technician.
+
+    Figures that a transport does not have are None: ``signal_dbm`` of its antenna, ``queue`` texts that wait
+    inside it, ``credit`` left at the provider, in the unit in which the provider counts.
+    """
 
     is_ok: bool
     detail: str = ""
+    signal_dbm: int | None = None
+    queue: int | None = None
+    credit: float | None = None
 
 
 class Transport(Protocol):
     """What every transport can do."""
 
-    async def send(self, message: Outgoing) -> str:
-        """Hand the text over and return the transport's reference; raise :class:`TransportError`."""
+    async def send(self, message: Outgoing) -> tuple[str, ...]:
+        """Hand the text over; one reference for each part of it. Raises :class:`TransportError`."""
         ...
 
     def events(self) -> AsyncIterator[TransportEvent]:
         """Delivery reports and replies as they come; ends at once for a transport that has none."""
         ...
 
-    async def health(self) -> Health: ...
+    async def health(self) -> Health:
+        """Never raises, and answers within seconds."""
+        ...
+
+    async def run_loop(self) -> None:
+        """Connect, and connect again, for ever; returns at once where there is nothing to keep open."""
+        ...

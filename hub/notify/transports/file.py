@@ -33,8 +33,8 @@ class FileTransport:
         self._path = path
         self._is_synced = is_synced
 
-    async def send(self, message: Outgoing) -> str:
-        """Write one line; returns the notification's id."""
+    async def send(self, message: Outgoing) -> tuple[str, ...]:
+        """Write one line; its reference is the notification's id."""
         line = msgspec.json.encode(_line(message)) + b"\n"
         try:
             if self._is_synced:
@@ -44,7 +44,7 @@ class FileTransport:
                 self._append(line)
         except OSError as error:
             raise TransportError(_cause(error), permanent=False) from error
-        return str(message.notification_id)
+        return (str(message.notification_id),)
 
     def _append(self, line: bytes) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -64,8 +64,11 @@ class FileTransport:
     async def health(self) -> Health:
         folder = self._path.parent
         if not os.access(folder, os.W_OK | os.X_OK):
-            return Health(is_ok=False, detail=f"the folder {folder} is missing or not writable")
+            return Health(is_ok=False, detail=f"la carpeta {folder} no existe o no se puede escribir")
         return Health(is_ok=True)
+
+    async def run_loop(self) -> None:
+        """The file is opened for each text."""
 
 
 def _line(message: Outgoing) -> _Line:

@@ -26,10 +26,14 @@ class Statement:
 
 def statement(*parts: str, result: str) -> Statement:
     """Common table expressions ``name as (...)`` and what is done with them at the end."""
+    return numbered("with " + ",\n".join(parts) + "\n" + result)
+
+
+def numbered(sql: str) -> Statement:
+    """A whole statement whose arguments have names."""
     names: dict[str, int] = {}
 
     def number(found: re.Match[str]) -> str:
         return f"${names.setdefault(found[1], len(names) + 1)}"
 
-    sql = _NAME.sub(number, "with " + ",\n".join(parts) + "\n" + result)
-    return Statement(sql, tuple(names))
+    return Statement(_NAME.sub(number, sql), tuple(names))

@@ -15,18 +15,24 @@ from hub.notify import queue
 from hub.notify.escalating import Escalator, escalation_loop, first_steps
 from hub.notify.escalation import NO_POLICIES, Policies
 from hub.notify.policy import NotifySettings, drafts_for, next_attempt_at
-from hub.notify.queue import Failed, Notification, Sent
+from hub.notify.queue import Claim, Failed, Notification, Queued, Sent
 from hub.notify.room import room_heartbeat, watch_room
 from hub.notify.transports import Outgoing, Transport, TransportError
 
 __all__ = [
+    "LEASE_S",
+    "Claim",
     "Escalator",
     "Notification",
     "NotifySettings",
     "Policies",
+    "Queued",
+    "Senders",
     "confirm",
+    "drafts_for",
     "enqueue_for",
     "escalation_loop",
+    "first_steps",
     "notify_loop",
     "room_heartbeat",
     "watch_room",
@@ -38,6 +44,7 @@ LEASE_S = 15.0
 """A hub that died while sending leaves its texts to the others after this long."""
 SEND_TIMEOUT_S = 8.0
 """Well below the lease: a transport that hangs does not make a second hub send too."""
+SEND_MARGIN = timedelta(seconds=SEND_TIMEOUT_S)
 BATCH = 50
 SLICE_S = 0.25
 """After this long the rest of a batch is given back, so that priority 1 never waits behind the others."""
@@ -53,14 +60,16 @@ async def enqueue_for(
     now: datetime,
     settings: NotifySettings | None = None,
     policies: Policies = NO_POLICIES,
-) -> int:
-    """Queue what people are to be told, in the caller's transaction; returns how many texts are new.
+    claim: Claim | None = None,
+) -> Queued:
+    """Queue what people are to be told, in the caller's transaction.
 
-    The alert's next step, which its policy says, is written in the same statement.
+    The alert's next step, which its policy says, is written in the same statement. With a ``claim`` of
+    :meth:`Senders.claim`, what it took goes to :meth:`Senders.hand` after the commit.
     """
     news = [outcome for outcome in outcomes if outcome.is_news]
     drafts = drafts_for(news, settings or NotifySettings(), now)
-    return await queue.enqueue(connection, drafts, now, first_steps(news, policies, now))
+    return await queue.enqueue(connection, drafts, now, first_steps(news, policies, now), claim)
 
 
 async def confirm(pool: Pool, alert_id: uuid.UUID, person: str, answer: str, at: datetime) -> None:
@@ -80,6 +89,69 @@ async def confirm(pool: Pool, alert_id: uuid.UUID, person: str, answer: str, at:
     )
 
 
+class Senders:
+    """Sends what is queued. Each transport works by itself: one that hangs or fails holds up no other.
+
+    ``on_sent`` is called with each text as it was handed over. ``owner`` names this hub in its log.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        transports: Mapping[str, Transport],
+        clock: Clock,
+        owner: str,
+        *,
+        on_sent: OnSent | None = None,
+        settings: NotifySettings | None = None,
+    ) -> None:
+        self._clock = clock
+        self._senders = {
+            name: _Sender(pool, name, transport, clock, owner, settings or NotifySettings(), on_sent)
+            for name, transport in transports.items()
+        }
+
+    def claim(self, transport: str = "sms") -> Claim | None:
+        """What is queued now may be born claimed, and go out without another look at the queue.
+
+        None where this hub has no such transport, or where it is busy: then the queue's order counts.
+        """
+        sender = self._senders.get(transport)
+        if sender is None or not sender.is_idle:
+            return None
+        return Claim(transport, self._clock.now() + timedelta(seconds=LEASE_S))
+
+    def hand(self, claimed: Sequence[Notification]) -> None:
+        """Send these, which a claim of ours took; call it after their commit."""
+        for notification in claimed:
+            sender = self._senders[notification.transport]
+            sender.handed.append(notification)
+            sender.wake.set()
+
+    def wake(self) -> None:
+        for sender in self._senders.values():
+            sender.wake.set()
+
+    async def run_loop(self, wake: asyncio.Event) -> None:
+        """For ever. Set ``wake`` after a commit that queued something."""
+        async with asyncio.TaskGroup() as group:
+            for sender in self._senders.values():
+                group.create_task(sender.send_loop())
+            group.create_task(self._wake_loop(wake))
+            group.create_task(self._poll_loop())
+
+    async def _wake_loop(self, wake: asyncio.Event) -> None:
+        while True:
+            await wake.wait()
+            wake.clear()
+            self.wake()
+
+    async def _poll_loop(self) -> None:
+        while True:
+            await self._clock.sleep(POLL_S)
+            self.wake()
+
+
 async def notify_loop(
     pool: Pool,
     transports: Mapping[str, Transport],
@@ -90,35 +162,8 @@ async def notify_loop(
     on_sent: OnSent | None = None,
     settings: NotifySettings | None = None,
 ) -> None:
-    """Send what is queued, for ever. Set ``wake`` after a commit that queued something.
-
-    Each transport works by itself: one that hangs or fails does not hold up the others. ``on_sent`` is
-    called with each text as it was handed over. ``owner`` names this hub in its log.
-    """
-    senders = [
-        _Sender(pool, name, transport, clock, owner, settings or NotifySettings(), on_sent)
-        for name, transport in transports.items()
-    ]
-    async with asyncio.TaskGroup() as group:
-        for sender in senders:
-            group.create_task(sender.send_loop())
-        group.create_task(_wake_loop(wake, senders))
-        group.create_task(_poll_loop(clock, senders))
-
-
-async def _wake_loop(wake: asyncio.Event, senders: Sequence["_Sender"]) -> None:
-    while True:
-        await wake.wait()
-        wake.clear()
-        for sender in senders:
-            sender.wake.set()
-
-
-async def _poll_loop(clock: Clock, senders: Sequence["_Sender"]) -> None:
-    while True:
-        await clock.sleep(POLL_S)
-        for sender in senders:
-            sender.wake.set()
+    """Send what is queued, for ever; see :class:`Senders`."""
+    await Senders(pool, transports, clock, owner, on_sent=on_sent, settings=settings).run_loop(wake)
 
 
 @dataclass
@@ -133,6 +178,9 @@ class _Sender:
     settings: NotifySettings
     on_sent: OnSent | None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    handed: list[Notification] = field(default_factory=list)
+    is_idle: bool = False
+    """Nothing is being sent and nothing was left in the queue at the last look."""
 
     async def send_loop(self) -> None:
         while True:
@@ -142,11 +190,18 @@ class _Sender:
                     pass
             except UNAVAILABLE as error:
                 log.warning("%s: texts wait, database away (%s)", self.name, type(error).__name__)
+            else:
+                self.is_idle = True
             await self.wake.wait()
+            self.is_idle = False
 
     async def send_due(self) -> int:
         """Claim, send, mark: one round; returns how many were claimed."""
-        claimed = await queue.claim(self.pool, self.name, BATCH, LEASE_S, self.clock.now())
+        now = self.clock.now()
+        handed, self.handed = self.handed, []
+        # Too late for our lease: by now they may be somebody else's.
+        claimed: Sequence[Notification] = [n for n in handed if n.lease_until > now + SEND_MARGIN]
+        claimed = claimed or await queue.claim(self.pool, self.name, BATCH, LEASE_S, now)
         if not claimed:
             return 0
         batch = _Batch()

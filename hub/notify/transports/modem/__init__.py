@@ -1,0 +1,1 @@
+"""SMS through a GSM modem: the encoding of texts (pure), and the driver."""

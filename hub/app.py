@@ -395,6 +395,8 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         metrics=hub.metrics.exposition,
         bus=bus,
         has_console=hub.does("web"),
+        policies=policies,
+        catalogue=alerts.CatalogueBook(hub.settings.data / "catalogo.yaml"),
     )
     stack.callback(bus.close)
     host, port = hub.settings.http_address()

@@ -5,7 +5,7 @@ import json
 import re
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -52,6 +52,7 @@ class Site:
     clock: VirtualClock
     settings: WebSettings
     url: str = ""
+    policies: Callable[[], notify.Policies] = notify.Policies
     browsers: list[httpx.AsyncClient] = field(default_factory=list)
 
     async def start(self, port: int = 0) -> None:
@@ -62,6 +63,7 @@ class Site:
             settings=self.settings,
             metrics=lambda: b"almenara_up 1\n",
             bus=self.bus,
+            policies=self.policies,
         )
         ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._serving = asyncio.create_task(serve(self.app, "127.0.0.1", port, ready.set_result))

@@ -121,6 +121,16 @@ async def get(pool: Pool, alert_id: uuid.UUID, *, role: str | None = None) -> Al
     return Alert.from_row(rows[0]) if rows else None
 
 
+async def first_sent_at(pool: Pool, alert_id: uuid.UUID) -> datetime | None:
+    """When somebody was first sent, or somebody else took the lead, or it was over."""
+    found: datetime | None = await pool.fetchval(
+        "select min(at) from alert_log where alert_id = $1"
+        " and move in ('dispatch', 'arrive', 'control', 'refer', 'close', 'merge')",
+        alert_id,
+    )
+    return found
+
+
 async def timeline(pool: Pool, alert_id: uuid.UUID, *, limit: int = 200, after: int = 0) -> list[LogEntry]:
     """One page of an alert's timeline, the oldest first; pass the last ``log_id`` as ``after``."""
     rows = await pool.fetch(

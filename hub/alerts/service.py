@@ -11,12 +11,13 @@ from hub.alerts.amending import (
     reclassify,
     unlink,
 )
+from hub.alerts.catalogue import Catalogue, CatalogueBook
 from hub.alerts.children import Covered, covered, list_children
 from hub.alerts.ending import calm_loop, close_by_hub
 from hub.alerts.handover import Handover, HandoverError, Signature, handover, sign, signatures
 from hub.alerts.model import RESTRICTED_KINDS, Alert, LogEntry, Outcome
 from hub.alerts.opening import CHANNEL, open_or_join
-from hub.alerts.reading import Counts, OpenAfter, counts, get, list_open, search, timeline
+from hub.alerts.reading import Counts, OpenAfter, counts, first_sent_at, get, list_open, search, timeline
 from hub.alerts.receiving import receive
 from hub.alerts.silences import (
     Silence,
@@ -35,6 +36,8 @@ __all__ = [
     "RESTRICTED_KINDS",
     "Alert",
     "AmendError",
+    "Catalogue",
+    "CatalogueBook",
     "ConflictError",
     "Counts",
     "Covered",
@@ -59,6 +62,7 @@ __all__ = [
     "covered",
     "create_silence",
     "end_silence",
+    "first_sent_at",
     "get",
     "handover",
     "link",

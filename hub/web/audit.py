@@ -15,6 +15,7 @@ class Action(enum.StrEnum):
     ALERT_READ = "alert_read"
     RESTRICTED_READ = "restricted_read"
     ALERT_MOVED = "alert_moved"
+    ALERT_AMENDED = "alert_amended"
 
 
 async def record(

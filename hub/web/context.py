@@ -10,8 +10,10 @@ import jinja2
 from fastapi import Request
 from starlette.responses import HTMLResponse
 
+from hub.alerts.service import Catalogue, CatalogueBook
 from hub.clock import Clock
 from hub.database import Pool
+from hub.notify.service import Policies
 from hub.web import texts
 from hub.web.assets import Assets
 from hub.web.audit import RecentReads
@@ -37,6 +39,9 @@ class Console:
     assets: Assets
     templates: jinja2.Environment
     wall: Wall
+    policies: Callable[[], Policies] = Policies
+    """The escalation policies in force."""
+    catalogue: Callable[[], Catalogue] = field(default_factory=CatalogueBook)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     passwords: PasswordGate = field(default_factory=PasswordGate)
     reads: RecentReads = field(default_factory=RecentReads)
@@ -90,6 +95,8 @@ def build_templates(settings: WebSettings, assets: Assets, wall: Wall) -> jinja2
     )
     environment.filters.update(
         age=texts.age,
+        left=texts.left,
+        span=texts.span,
         clock=wall.clock,
         day=wall.day,
         moment=wall.moment,

@@ -7,6 +7,11 @@ class Permission(enum.StrEnum):
     SEE_ALERTS = "see_alerts"
     WORK_ALERTS = "work_alerts"
     REOPEN_ALERTS = "reopen_alerts"
+    CHANGE_PRIORITY = "change_priority"
+    CLASSIFY_ALERTS = "classify_alerts"
+    UNRESERVE_ALERTS = "unreserve_alerts"
+    """Give an alert that was reserved a code that everybody may see."""
+    LINK_ALERTS = "link_alerts"
     SEE_RESTRICTED = "see_restricted"
     """Exact place and device of a restricted alert; each reading states a reason."""
     SEE_DEVICES = "see_devices"
@@ -16,10 +21,17 @@ class Permission(enum.StrEnum):
 
 _P = Permission
 _WATCH = frozenset({_P.SEE_ALERTS, _P.SEE_DEVICES, _P.SEE_HELP})
+_WORK = _WATCH | {
+    _P.WORK_ALERTS,
+    _P.CHANGE_PRIORITY,
+    _P.CLASSIFY_ALERTS,
+    _P.LINK_ALERTS,
+    _P.SEE_RESTRICTED,
+}
 
 ROLES: dict[str, frozenset[Permission]] = {
-    "operador": _WATCH | {_P.WORK_ALERTS, _P.SEE_RESTRICTED},
-    "jefe_turno": _WATCH | {_P.WORK_ALERTS, _P.REOPEN_ALERTS, _P.SEE_RESTRICTED, _P.SEE_REFUSALS},
+    "operador": _WORK,
+    "jefe_turno": _WORK | {_P.REOPEN_ALERTS, _P.UNRESERVE_ALERTS, _P.SEE_REFUSALS},
     "director": _WATCH | {_P.SEE_RESTRICTED},
     "tecnico": frozenset({_P.SEE_DEVICES, _P.SEE_REFUSALS, _P.SEE_HELP}),
     "auditor": frozenset({_P.SEE_ALERTS, _P.SEE_HELP}),

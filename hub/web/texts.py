@@ -118,6 +118,18 @@ class Wall:
         return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=self._zone)
 
 
+def span(seconds: int) -> str:
+    """15 s, 2 min, 24 h."""
+    if seconds % 3600 == 0:
+        return f"{seconds // 3600} h"
+    return f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
+
+
+def left(due_at: datetime, now: datetime) -> str:
+    """quedan 0:42, or vencido hace 3:10. Mirrored by static/js/time.js."""
+    return f"quedan {age(now, due_at)}" if now < due_at else f"vencido hace {age(due_at, now)}"
+
+
 def age(at: datetime, now: datetime) -> str:
     """0:42 below ten minutes, then 25 min, 3 h 05, 2 d 4 h. Mirrored by static/js/time.js."""
     seconds = max(0, int((now - at).total_seconds()))

@@ -156,7 +156,7 @@ async def list_alerts(
 
 @router.get("/alerts/{alert_id}", dependencies=_SEES_ALERTS, responses=_ERRORS)
 async def get_alert(console: TheConsole, session: SignedIn, alert_id: uuid.UUID) -> AlertDetailOut:
-    alert = await find_alert(console, alert_id)
+    alert = await find_alert(console, session, alert_id)
     await record_reading(console, session, alert)
     return _detail(alert, is_revealed=not is_hidden(console, session, alert))
 
@@ -169,7 +169,7 @@ async def get_timeline(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
     after: Annotated[int, Query(ge=0, le=2**62)] = 0,
 ) -> TimelinePage:
-    alert = await find_alert(console, alert_id)
+    alert = await find_alert(console, session, alert_id)
     await record_reading(console, session, alert)
     hidden = is_hidden(console, session, alert)
     lines = await service.timeline(console.pool, alert_id, limit=limit + 1, after=after)

@@ -43,10 +43,11 @@ async def console_page(
         return RedirectResponse("/dispositivos", status_code=303)
     detail = None
     if alerta is not None:
-        alert = await find_alert(console, alerta)
+        alert = await find_alert(console, session, alerta)
         await record_reading(console, session, alert)
         detail = await load_detail(console, session, alert)
-    values = {"section": "consola", "detail": detail, **await _queue(console)}
+    codes = console.catalogue().codes if detail else ()
+    values = {"section": "consola", "detail": detail, "codes": codes, **await _queue(console)}
     return await shown(console, session, "console.html", values)
 
 

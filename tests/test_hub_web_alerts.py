@@ -2,30 +2,19 @@
 
 import re
 import uuid
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest_asyncio
-from fakes import VirtualClock
-from test_hub_web import HASHED, PEOPLE, Person, Site, fresh, raise_alert, served
+import test_hub_web
+from test_hub_web import Person, Site, fresh, raise_alert
 
 from hub.alerts.finding import Finding
 from hub.alerts.model import Alert
 from hub.alerts.receiving import receive
-from hub.database import Pool
 from hub.notify import policy_file
 from hub.notify import service as notify
-from hub.web.settings import WebSettings
 
-
-@pytest_asyncio.fixture
-async def site(pool: Pool) -> AsyncIterator[Site]:
-    await pool.executemany(
-        "insert into users (login, name, role, password) values ($1, $2, $3, $4)",
-        [(login, name, role, HASHED) for login, (name, role) in PEOPLE.items()],
-    )
-    async with served(pool, WebSettings(commune="Los Aromos"), VirtualClock()) as running:
-        yield running
+site = test_hub_web.site
 
 
 async def change(person: Person, alert: Alert, path: str, **fields: str) -> int:

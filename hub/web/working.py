@@ -90,7 +90,7 @@ async def _target(console: Console, session: Session, wish: Wish) -> str:
     if wish.move is Move.ASSIGN:
         return await _worker(console, wish.target) if wish.target else session.user.login
     if wish.move is Move.MERGE and not _is_uuid(wish.target):
-        return await _id_of_open_code(console, wish.target)
+        return await _id_of_open_code(console, session.user.role, wish.target)
     return wish.target
 
 
@@ -109,10 +109,10 @@ def _is_uuid(text: str) -> bool:
     return True
 
 
-async def _id_of_open_code(console: Console, code: str) -> str:
+async def _id_of_open_code(console: Console, role: str, code: str) -> str:
     """People name alerts by their code, and an open code is unique."""
     wanted = code.strip().upper().lstrip("#")
-    found = await service.search(console.pool, text=wanted, limit=500) if wanted else []
+    found = await service.search(console.pool, text=wanted, limit=500, role=role) if wanted else []
     for alert in found:
         if alert.is_open and alert.code == wanted:
             return str(alert.alert_id)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from hub.alerts import service
 from hub.alerts.lifecycle import STATE_LABELS, Move, Reason
+from hub.alerts.visibility import sees_restricted
 from hub.web import texts
 from hub.web.answers import after_change, alert_answer
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
@@ -27,7 +28,7 @@ _STATES = [("", "Todas"), (OPEN, "Abiertas"), *((s.value, label) for s, label in
 
 @router.get("/alertas", dependencies=_SEES_ALERTS)
 async def history_page(console: TheConsole, session: SignedIn, query: Annotated[Filter, Query()]) -> Response:
-    page = await list_history(console, parse_filter(console, query))
+    page = await list_history(console, session.user.role, parse_filter(console, query))
     return await shown(
         console,
         session,
@@ -37,7 +38,7 @@ async def history_page(console: TheConsole, session: SignedIn, query: Annotated[
             "cards": [card_of(alert) for alert in page.alerts],
             "chosen": query,
             "states": _STATES,
-            "kinds": texts.KINDS.items(),
+            "kinds": kinds_for(session.user.role).items(),
             "first_page": query.link("") if query.despues else "",
             "next_page": query.link(page.next_after) if page.next_after else "",
         },
@@ -71,6 +72,12 @@ async def children_page(
         "next_page": f"{address}?despues={after}" if after else "",
     }
     return await shown(console, session, "children.html", values)
+
+
+def kinds_for(role: str) -> dict[str, str]:
+    """The kinds that a role may know of, for a form's list."""
+    is_of_the_case = sees_restricted(role)
+    return {k: v for k, v in texts.KINDS.items() if is_of_the_case or k not in service.RESTRICTED_KINDS}
 
 
 def _reason(text: str) -> Reason | None:

@@ -139,6 +139,7 @@ def _detail(alert: Alert, *, is_revealed: bool) -> AlertDetailOut:
 @router.get("/alerts", dependencies=_SEES_ALERTS, responses=_ERRORS)
 async def list_alerts(
     console: TheConsole,
+    session: SignedIn,
     open_only: bool = False,
     state: State | None = None,
     priority: Annotated[int | None, Query(ge=1, le=4)] = None,
@@ -149,7 +150,7 @@ async def list_alerts(
     search = Search(
         is_open_only=open_only, state=state, priority=priority, kind=kind, after=after, limit=limit
     )
-    page = await list_history(console, search)
+    page = await list_history(console, session.user.role, search)
     alerts = [AlertOut.model_validate(card_of(alert)) for alert in page.alerts]
     return AlertPage(alerts=alerts, next_after=uuid.UUID(page.next_after) if page.next_after else None)
 

@@ -28,6 +28,7 @@ from hub.web.app import create_app
 from hub.web.assets import AssetsMissingError, require_assets
 from hub.web.audit import RecentReads
 from hub.web.bus import AlertBus, AlertChanged, Closed, Refresh
+from hub.web.context import RulesDesk
 from hub.web.permissions import ROLES, Permission
 from hub.web.server import WebServerError, serve
 from hub.web.settings import WebSettings
@@ -53,6 +54,7 @@ class Site:
     settings: WebSettings
     url: str = ""
     policies: Callable[[], notify.Policies] = notify.Policies
+    desk: RulesDesk | None = None
     browsers: list[httpx.AsyncClient] = field(default_factory=list)
 
     async def start(self, port: int = 0) -> None:
@@ -64,6 +66,7 @@ class Site:
             metrics=lambda: b"almenara_up 1\n",
             bus=self.bus,
             policies=self.policies,
+            desk=self.desk,
         )
         ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._serving = asyncio.create_task(serve(self.app, "127.0.0.1", port, ready.set_result))

@@ -14,7 +14,17 @@ from hub.alerts.amending import (
 from hub.alerts.catalogue import Catalogue, CatalogueBook
 from hub.alerts.children import Covered, covered, list_children
 from hub.alerts.ending import calm_loop, close_by_hub
-from hub.alerts.handover import Handover, HandoverError, Signature, handover, sign, signatures
+from hub.alerts.handover import (
+    Change,
+    DeviceOut,
+    Handover,
+    HandoverError,
+    Pending,
+    Signature,
+    handover,
+    sign,
+    signatures,
+)
 from hub.alerts.model import RESTRICTED_KINDS, Alert, LogEntry, Outcome
 from hub.alerts.opening import CHANNEL, open_or_join
 from hub.alerts.reading import Counts, OpenAfter, counts, first_sent_at, get, list_open, search, timeline
@@ -27,6 +37,7 @@ from hub.alerts.silences import (
     create_silence,
     end_silence,
     list_silences,
+    past_silences,
 )
 from hub.alerts.visibility import may_see, visible_to
 from hub.alerts.working import ConflictError, UnknownAlertError, move
@@ -38,9 +49,11 @@ __all__ = [
     "AmendError",
     "Catalogue",
     "CatalogueBook",
+    "Change",
     "ConflictError",
     "Counts",
     "Covered",
+    "DeviceOut",
     "Handover",
     "HandoverError",
     "Link",
@@ -48,6 +61,7 @@ __all__ = [
     "LogEntry",
     "OpenAfter",
     "Outcome",
+    "Pending",
     "Signature",
     "Silence",
     "SilenceError",
@@ -73,6 +87,7 @@ __all__ = [
     "may_see",
     "move",
     "open_or_join",
+    "past_silences",
     "receive",
     "reclassify",
     "search",

@@ -16,18 +16,42 @@ from hub.notify.service import Policies
 from hub.web.assets import Assets
 from hub.web.auth import signed_in
 from hub.web.bus import AlertBus
-from hub.web.context import Console, build_templates, console_of
+from hub.web.context import Console, RulesDesk, build_templates, console_of
 from hub.web.headers import SecurityHeaders
 from hub.web.limits import BodyLimit
 from hub.web.problem import Problem, as_json
-from hub.web.routes import alerts, amend, api, board, devices, live, login, ops
+from hub.web.routes import (
+    alerts,
+    amend,
+    api,
+    board,
+    devices,
+    handover,
+    live,
+    login,
+    ops,
+    rules,
+    silences,
+    turns,
+)
 from hub.web.settings import WebSettings
 from hub.web.texts import Wall
 
 log = logging.getLogger(__name__)
 
 PUBLIC = (login.router, ops.router)
-PRIVATE = (board.router, alerts.router, amend.router, devices.router, live.router, api.router)
+PRIVATE = (
+    board.router,
+    alerts.router,
+    amend.router,
+    silences.router,
+    handover.router,
+    turns.router,
+    rules.router,
+    devices.router,
+    live.router,
+    api.router,
+)
 
 
 def create_app(
@@ -40,6 +64,7 @@ def create_app(
     has_console: bool = True,
     policies: Callable[[], Policies] = Policies,
     catalogue: Callable[[], Catalogue] | None = None,
+    desk: RulesDesk | None = None,
 ) -> FastAPI:
     """The operator console; without it, health and metrics alone.
 
@@ -58,6 +83,7 @@ def create_app(
         wall=wall,
         policies=policies,
         catalogue=catalogue or CatalogueBook(),
+        desk=desk,
     )
     app.mount("/static", assets)
     if has_console:

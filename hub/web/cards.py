@@ -253,6 +253,11 @@ def entry_of(entry: LogEntry, *, is_hidden: bool = False) -> TimelineEntry:
     )
 
 
+def move_words(moves: Sequence[str]) -> list[str]:
+    """What was done, each once and in its order, as people read it."""
+    return [texts.named(_TITLES, move) for move in dict.fromkeys(moves)]
+
+
 def timeline_of(entries: Sequence[LogEntry], *, is_hidden: bool = False) -> list[TimelineEntry]:
     """Newest first; events that joined one after the other are one line."""
     lines: list[TimelineEntry] = []

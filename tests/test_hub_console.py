@@ -468,6 +468,8 @@ async def test_the_pictures_of_the_guide_are_taken_from_a_working_console(room: 
     await picture(room, desk, "consola-cierre")
     await desk.goto(f"{room.site.url}/dispositivos")
     await picture(room, desk, "dispositivos")
+    await desk.goto(f"{room.site.url}/entrega")
+    await picture(room, desk, "entrega")
     phone = await room.open(viewport=PHONE, is_still=True)
     await picture(room, phone, "consola-movil")
     await card(phone, ids["panic"]).locator("a").click()

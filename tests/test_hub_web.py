@@ -297,7 +297,8 @@ async def test_the_table_of_roles_denies_by_default() -> None:
 
 async def test_each_role_sees_its_own_pages(site: Site) -> None:
     expected = {
-        "olga": {"/": 200, "/alertas": 200, "/dispositivos": 200, "/ayuda": 200},
+        "olga": {"/": 200, "/alertas": 200, "/dispositivos": 200, "/ayuda": 200}
+        | {"/entrega": 200, "/silencios": 200, "/turnos": 200},
         "tito": {
             "/": 303,
             "/alertas": 403,
@@ -305,8 +306,20 @@ async def test_each_role_sees_its_own_pages(site: Site) -> None:
             "/ayuda": 200,
             "/eventos": 403,
             "/cola": 403,
+            "/entrega": 403,
+            "/silencios": 200,
+            "/turnos": 403,
+            "/reglas/ensayos/x": 404,
         },
-        "aida": {"/": 200, "/alertas": 200, "/dispositivos": 403, "/mapa/dispositivos.json": 403},
+        "aida": {
+            "/entrega": 200,
+            "/turnos": 403,
+            "/reglas/ensayos/x": 403,
+            "/": 200,
+            "/alertas": 200,
+            "/dispositivos": 403,
+            "/mapa/dispositivos.json": 403,
+        },
     }
     for login, pages in expected.items():
         person = await site.person(login)

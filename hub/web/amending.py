@@ -42,9 +42,7 @@ async def change_priority(
         now=console.now(),
         expected_version=why.version,
     )
-    alert = await _done(change)
-    await _record(console, session, alert_id, f"priority {priority}")
-    return alert
+    return await _done(console, session, alert_id, f"priority {priority}", change)
 
 
 async def classify(
@@ -68,9 +66,7 @@ async def classify(
         now=console.now(),
         expected_version=why.version,
     )
-    alert = await _done(change)
-    await _record(console, session, alert_id, f"classified {wanted}")
-    return alert
+    return await _done(console, session, alert_id, f"classified {wanted}", change)
 
 
 async def link(
@@ -83,18 +79,10 @@ async def link(
 ) -> Alert:
     require(session, Permission.LINK_ALERTS)
     await find_alert(console, session, alert_id)
-    await _done(
-        service.link(
-            console.pool,
-            alert_id,
-            sort,
-            reference,
-            note=note,
-            author=session.user.login,
-            now=console.now(),
-        )
+    change = service.link(
+        console.pool, alert_id, sort, reference, note=note, author=session.user.login, now=console.now()
     )
-    await _record(console, session, alert_id, f"linked {sort.value}")
+    await _done(console, session, alert_id, f"linked {sort.value}", change)
     return await find_alert(console, session, alert_id)
 
 
@@ -103,27 +91,19 @@ async def unlink(console: Console, session: Session, alert_id: uuid.UUID, link_i
     await find_alert(console, session, alert_id)
     if link_id not in {found.link_id for found in await service.links_of(console.pool, alert_id)}:
         raise Problem(404, "Ese vínculo no existe.")
-    await _done(
-        service.unlink(console.pool, link_id, author=session.user.login, reason=reason, now=console.now())
+    change = service.unlink(
+        console.pool, link_id, author=session.user.login, reason=reason, now=console.now()
     )
-    await _record(console, session, alert_id, "unlinked")
+    await _done(console, session, alert_id, "unlinked", change)
     return await find_alert(console, session, alert_id)
 
 
-async def _record(console: Console, session: Session, alert_id: uuid.UUID, what: str) -> None:
-    await audit.record(
-        console.pool,
-        console.now(),
-        session.user.login,
-        audit.Action.ALERT_AMENDED,
-        str(alert_id),
-        what,
-    )
-
-
-async def _done(change: Awaitable[_T]) -> _T:
+async def _done(
+    console: Console, session: Session, alert_id: uuid.UUID, what: str, change: Awaitable[_T]
+) -> _T:
+    """Carry the change out and record it."""
     try:
-        return await change
+        found = await change
     except service.AmendError as error:
         raise Problem(422, str(error)) from None
     except service.ConflictError as error:
@@ -131,3 +111,6 @@ async def _done(change: Awaitable[_T]) -> _T:
         raise Problem(409, f"La alerta cambió: ahora está «{state}». Revísela antes de seguir.") from None
     except service.UnknownAlertError:
         raise Problem(404, "Esa alerta no existe.") from None
+    login, action = session.user.login, audit.Action.ALERT_AMENDED
+    await audit.record(console.pool, console.now(), login, action, str(alert_id), what)
+    return found

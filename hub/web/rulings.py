@@ -142,7 +142,8 @@ async def promote(console: Console, session: Session, draft: Draft, name: str) -
     except DraftError as error:
         raise Problem(422, str(error)) from None
     except RuleFileError as error:
-        raise Problem(422, f"Con este archivo las reglas no se podrían cargar. {error}") from None
+        mistakes = "; ".join(f"{Path(p.file).name}:{p.line}: {p.text}" for p in error.problems[:5])
+        raise Problem(422, f"Con este archivo las reglas no se podrían cargar. {mistakes}") from None
     except OSError as error:
         raise Problem(503, f"No se pudo escribir el archivo ({error.strerror}). Avise al técnico.") from None
     versions = ", ".join(f"{rule.name} {rule.version}" for rule in draft.rules)

@@ -232,6 +232,33 @@ async def test_a_rehearsal_shows_how_far_it_is_and_one_that_breaks_says_so(site:
         assert (await chief.client.get("/reglas/ensayos/otro")).status_code == 404
 
 
+async def test_a_rehearsal_that_cannot_be_made_stops_no_other_and_old_drafts_make_room(site: Site) -> None:
+    broken = True
+
+    async def rehearse(
+        _text: str, _span: Span, _role: str, _on_progress: Callable[[float], None]
+    ) -> dict[str, object]:
+        if broken:
+            raise OSError("no more processes")
+        return {"false_share": None}
+
+    desk = Drafts(rehearse, Path("unused"), site.clock)
+    working = asyncio.create_task(desk.run_loop())
+    rules, problems = drafts.check(GATE)
+    assert problems == []
+    made = []
+    for _ in range(drafts.MAX_DRAFTS + 3):
+        made.append(desk.add(GATE, rules, "jaime", "jefe_turno", 7).draft_id)
+        await eventually(lambda: desk.newest()[0].state in ("done", "failed"))
+        broken = False
+        await site.clock.advance(1)
+    assert desk.get(made[0]) is None
+    states = [draft.state for draft in desk.newest()]
+    assert states == ["done"] * drafts.MAX_DRAFTS
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+
+
 async def test_the_process_apart_tells_when_the_database_is_away_and_ends_with_its_caller(dsn: str) -> None:
     now = test_hub_web.VirtualClock().now()
     span = Span(now - timedelta(days=1), now)

@@ -129,14 +129,17 @@ class Drafts:
             found = await self._rehearse(
                 draft.text, span, draft.role, lambda share: self._set(draft_id, share=share)
             )
-        except (RehearsalError, OSError) as error:
-            log.warning("a rehearsal failed: %s", error)
+        except RehearsalError as error:
             self._set(draft_id, state="failed", error=str(error))
+        except (OSError, ValueError) as error:  # no process to be had, or an answer beyond all bounds
+            log.warning("a rehearsal failed: %s", error)
+            self._set(draft_id, state="failed", error="El ensayo no se pudo hacer. Avise al técnico.")
         else:
             self._set(draft_id, state="done", share=1.0, found=found)
 
     def _set(self, draft_id: str, **changes: Any) -> None:
-        self._drafts[draft_id] = replace(self._drafts[draft_id], **changes)
+        if draft_id in self._drafts:  # a finished one may have made room meanwhile
+            self._drafts[draft_id] = replace(self._drafts[draft_id], **changes)
 
     # ---------------------------------------------------------------------------------- promotion
 

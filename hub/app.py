@@ -45,6 +45,8 @@ from hub.notify.policy_file import PolicyBook, policy_watch_loop
 from hub.notify.transports.spec import HttpSpec, read_secret
 from hub.notify.watching import Watched
 from hub.rule_work import memories
+from hub.rule_work.apart import rehearse_apart
+from hub.rule_work.drafts import Drafts
 from hub.rule_work.live import LiveRules
 from hub.rule_work.timers import Timers
 from hub.rule_work.work import RuleWork
@@ -59,6 +61,7 @@ from hub.web import server as web_server
 from hub.web import sessions, users
 from hub.web.app import create_app
 from hub.web.bus import AlertBus
+from hub.web.context import RulesDesk
 from hub.web.settings import EmergencyNumber, Hook, WebSettings
 
 if TYPE_CHECKING:
@@ -397,6 +400,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         memories.CHANNEL: rules.memories.heard,
         mailbox.CHANNEL: outfit.heard,
     }
+    drafts = Drafts(partial(rehearse_apart, hub.dsn), rules_folder(hub.settings), clock)
     app = create_app(
         pool=hub.pool,
         clock=clock,
@@ -404,6 +408,9 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         metrics=hub.metrics.exposition,
         bus=bus,
         has_console=hub.does("web"),
+        policies=policies,
+        desk=RulesDesk(live, drafts),
+        catalogue=alerts.CatalogueBook(hub.settings.data / "catalogo.yaml"),
     )
     stack.callback(bus.close)
     host, port = hub.settings.http_address()
@@ -429,7 +436,6 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         )
         loops += [
             timers.run_loop(),
-            live.reload_loop(),
             leases.run_loop(work),
             flush_loop(presence, listening, hub.pool, clock),
             alerts.calm_loop(hub.pool, clock),
@@ -455,7 +461,9 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
             ),
         ]
     if hub.does("web"):
-        loops.append(sessions.sweep_loop(hub.pool, clock))
+        loops += [sessions.sweep_loop(hub.pool, clock), drafts.run_loop()]
+    if hub.does("intake") or hub.does("web"):
+        loops.append(live.reload_loop())
     group = await stack.enter_async_context(asyncio.TaskGroup())
     tasks = [group.create_task(loop) for loop in loops]
     stack.callback(lambda: [task.cancel() for task in tasks])

@@ -17,7 +17,7 @@ from hub.notify.escalating import Escalator, escalation_loop, first_steps
 from hub.notify.escalation import NO_POLICIES, Policies
 from hub.notify.policy import NotifySettings, drafts_for, next_attempt_at
 from hub.notify.queue import Claim, Failed, Notification, Queued, Sent
-from hub.notify.room import room_heartbeat, watch_room
+from hub.notify.room import Watch, room_heartbeat, watch_of, watch_room
 from hub.notify.router import Router, router_for
 from hub.notify.routing import Terms
 from hub.notify.transports import Outgoing, Transport, TransportError
@@ -31,6 +31,7 @@ __all__ = [
     "Policies",
     "Queued",
     "Senders",
+    "Watch",
     "confirm",
     "drafts_for",
     "enqueue_for",
@@ -38,6 +39,7 @@ __all__ = [
     "first_steps",
     "notify_loop",
     "room_heartbeat",
+    "watch_of",
     "watch_room",
 ]
 

@@ -108,6 +108,31 @@ class Health:
         return admitted, held
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ailment:
+    """What is wrong with one version of a rule: ``stopped`` for good, or ``flooded`` lately."""
+
+    rule: str
+    version: str
+    sort: str
+    at: datetime
+    cause: str
+
+
+_AILMENTS = """
+    select rule, version, 'stopped' as sort, stopped_at as at, cause from rule_stops
+    union all
+    select split_part(dedup_key, ':', 2), rule_version, 'flooded', last_event_at, summary from alerts
+    where kind = $2 and (closed_at is null or last_event_at > $1)
+    order by at desc limit 500
+"""
+
+
+async def ailments(pool: Pool, now: datetime) -> list[Ailment]:
+    """Of all hubs, the newest first: rules that were stopped, and those held back within the last hour."""
+    return [Ailment(**dict(row)) for row in await pool.fetch(_AILMENTS, now - HOUR, FLOODED)]
+
+
 def _failed_finding(failure: Failure, now: datetime) -> Finding:
     is_on = failure.rule.priority == 1
     what = "sigue activa por ser de vida" if is_on else "quedó detenida hasta que se corrija"

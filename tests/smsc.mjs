@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import smpp from "smpp";
 
 const [port, systemId, password] = process.argv.slice(2);
-const state = { receipts: "delivered", throttle: 0, refuse: 0, mute: false, next: 1 };
+const state = { receipts: "delivered", throttle: 0, refuse: 0, mute: false, mute_after: 1e9, next: 1 };
 const sessions = new Set();
 const say = (what) => process.stdout.write(JSON.stringify(what) + "\n");
 const address = (number) => ({ addr: number, ton: 1, npi: 1 });
@@ -24,7 +24,7 @@ function sendReceipt(session, pdu, id) {
 }
 
 function onSubmit(session, pdu) {
-  if (state.mute) return say({ muted: pdu.destination_addr });
+  if (state.mute || state.next > state.mute_after) return say({ muted: pdu.destination_addr });
   if (state.throttle > 0) {
     state.throttle -= 1;
     return session.send(pdu.response({ command_status: smpp.ESME_RTHROTTLED }));

@@ -124,13 +124,13 @@ class Senders:
     def claim(self, way: str = "sms") -> Claim | None:
         """What is queued now may be born claimed, and go out without another look at the queue.
 
-        None where this hub has no transport for the most urgent texts of that way, or where it is busy or
-        not well: then the queue's order counts.
+        None where this hub has no transport for the most urgent texts of that way, or where it is busy, not
+        well, or takes texts one by one: then the queue's order counts.
         """
         name = self._router.first_for(way)
         sender = self._senders.get(name or "")
         share = self._router.share(name) if sender is not None and sender.is_idle and name else None
-        if sender is None or share is None or share.is_cautious:
+        if sender is None or share is None or share.is_cautious or sender.takes_one:
             return None
         return Claim(sender.name, self._clock.now() + timedelta(seconds=sender.lease_s), share.wants)
 
@@ -265,6 +265,10 @@ class _Sender:
     @property
     def timeout_s(self) -> float:
         return self.router.terms_of(self.name).timeout_s or SEND_TIMEOUT_S
+
+    @property
+    def takes_one(self) -> bool:
+        return self.router.terms_of(self.name).batch == 1
 
     @property
     def lease_s(self) -> float:

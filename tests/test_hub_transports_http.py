@@ -359,6 +359,7 @@ async def test_kannel_takes_texts_reports_them_and_brings_replies(
             )
             sent = message("ALERTA K7 ¿Sí? á")
             [reference] = await transport.send(sent)
+            await transport.close()  # Kannel would keep the connection
             await eventually(lambda: smsc.submits(), 10)
             [submit] = smsc.submits()
             assert (submit["to"], submit["text"]) == ("56987650001", sent.text)

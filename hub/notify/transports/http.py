@@ -119,7 +119,10 @@ class HttpTransport:
         try:
             await asyncio.get_running_loop().create_future()
         finally:
-            await self._client.aclose()
+            await self.close()
+
+    async def close(self) -> None:
+        await self._client.aclose()
 
 
 def _values(message: Outgoing, gateway: HttpGateway) -> dict[str, str]:

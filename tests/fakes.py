@@ -3,9 +3,12 @@
 import asyncio
 import heapq
 import itertools
+import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from hub.notify.transports import Outgoing
 
 _PASSES = 25  # turns of the loop that let a chain of woken tasks run to its next wait
 _POLL_S = 0.002
@@ -85,3 +88,17 @@ async def eventually(condition: Callable[[], Awaitable[Any] | Any], limit_s: flo
         if asyncio.get_running_loop().time() > deadline:
             raise AssertionError(f"not within {limit_s} s: {condition!r}")
         await asyncio.sleep(_POLL_S)
+
+
+def outgoing(text: str = "ALERTA K7 PANICO ¿Los Ñires 12?", **changes: Any) -> Outgoing:
+    """A text of one alert for one phone, each with an id of its own."""
+    values: dict[str, Any] = {
+        "notification_id": uuid.uuid4(),
+        "at": datetime(2026, 11, 24, 0, 4, tzinfo=UTC),
+        "to": "+56987650001",
+        "recipient": "Ana",
+        "text": text,
+        "priority": 1,
+        "alert_id": uuid.UUID(int=7),
+    }
+    return Outgoing(**(values | changes))

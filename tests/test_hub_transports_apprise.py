@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,8 +9,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from fakes import outgoing as message
 
-from hub.notify.transports import Outgoing, TransportError
+from hub.notify.transports import TransportError
 from hub.notify.transports import apprise as channels
 from hub.notify.transports.apprise import AppriseTransport
 
@@ -59,19 +59,6 @@ async def webhook() -> AsyncIterator[Webhook]:
     server.close()
     await asyncio.gather(*(task for task in hook.answering if task), return_exceptions=True)
     await server.wait_closed()
-
-
-def message(**changes: Any) -> Outgoing:
-    values: dict[str, Any] = {
-        "notification_id": uuid.uuid4(),
-        "at": NOW,
-        "to": "+56987650001",
-        "recipient": "Ana",
-        "text": "ALERTA K7 PANICO ¿Los Ñires 12?",
-        "priority": 1,
-        "alert_id": uuid.UUID(int=7),
-    }
-    return Outgoing(**(values | changes))
 
 
 async def test_a_group_is_told_once_however_many_people_it_has(webhook: Webhook) -> None:

@@ -5,7 +5,6 @@ import json
 import shutil
 import signal
 import subprocess
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
@@ -19,11 +18,12 @@ import pytest
 import pytest_asyncio
 from conftest import wait_for_port
 from fakes import VirtualClock, eventually
+from fakes import outgoing as message
 from smsc import PASSWORD, SYSTEM_ID, Smsc
 
 from hub.database import Pool
 from hub.notify.mailbox import Mailbox
-from hub.notify.transports import DeliveryReport, Inbound, Outgoing, TransportError, TransportEvent
+from hub.notify.transports import DeliveryReport, Inbound, TransportError, TransportEvent
 from hub.notify.transports.http import KANNEL_ACCEPTED, HttpGateway, HttpTransport
 from hub.servers import process
 from hub.servers.child import free_port
@@ -35,20 +35,9 @@ from hub.web.settings import Hook, WebSettings
 NOW = datetime(2026, 11, 24, 0, 4, tzinfo=UTC)
 PHONE = "+56987650001"
 TOKEN = "clave-de-la-pasarela"
+ODD = 'ALERTA "K7" ¿Los Ñires 12?\n{secret}'
 JSON = {"Content-Type": "application/json", "Authorization": "Bearer {secret}"}
 BODY = '{"to": "{digits}", "text": "{text}", "ref": "{id}", "urgent": {priority}}'
-
-
-def message(text: str = 'ALERTA "K7" ¿Los Ñires 12?\n{secret}', **changes: Any) -> Outgoing:
-    values: dict[str, Any] = {
-        "notification_id": uuid.uuid4(),
-        "at": NOW,
-        "to": PHONE,
-        "recipient": "Ana",
-        "text": text,
-        "priority": 1,
-    }
-    return Outgoing(**(values | changes))
 
 
 @dataclass
@@ -99,7 +88,7 @@ async def provider() -> AsyncIterator[Provider]:
 
 
 async def test_a_template_is_filled_and_escaped(provider: Provider) -> None:
-    sent = message()
+    sent = message(ODD)
     assert await HttpTransport(provider.gateway()).send(sent) == ("abc-1",)
     [(first, head, body)] = provider.got
     assert first == "POST /send HTTP/1.1"
@@ -114,7 +103,7 @@ async def test_a_template_is_filled_and_escaped(provider: Provider) -> None:
 
 
 async def test_without_a_reference_our_own_counts(provider: Provider) -> None:
-    sent = message()
+    sent = message(ODD)
     gateway = provider.gateway(
         reference="", method="GET", url=f"http://127.0.0.1:{provider.port}/s?t={{text}}", body=""
     )

@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 import struct
-import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 import pytest_asyncio
 from fakes import eventually
+from fakes import outgoing as message
 from hypothesis import given
 from hypothesis import strategies as st
 from smsc import Smsc, bound, is_ok
@@ -18,7 +17,6 @@ from smsc import Smsc, bound, is_ok
 from hub.notify.transports import (
     DeliveryReport,
     Inbound,
-    Outgoing,
     TransportError,
     TransportEvent,
     smpp,
@@ -30,18 +28,6 @@ from hub.servers.child import free_port
 
 NOW = datetime(2026, 11, 24, 0, 4, tzinfo=UTC)
 PHONE = "+56987650001"
-
-
-def message(text: str = "ALERTA K7 PANICO ¿Los Ñires 12?", **changes: Any) -> Outgoing:
-    values: dict[str, Any] = {
-        "notification_id": uuid.uuid4(),
-        "at": NOW,
-        "to": PHONE,
-        "recipient": "Ana",
-        "text": text,
-        "priority": 1,
-    }
-    return Outgoing(**(values | changes))
 
 
 @pytest_asyncio.fixture

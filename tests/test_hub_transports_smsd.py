@@ -8,16 +8,16 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 import pytest_asyncio
 from fakes import eventually
+from fakes import outgoing as message
 from modem_emulator import Emulator
 
-from hub.notify.transports import DeliveryReport, Inbound, Outgoing, TransportError, TransportEvent, smsd
+from hub.notify.transports import DeliveryReport, Inbound, TransportError, TransportEvent, smsd
 from hub.notify.transports.smsd import SmsdTransport
 from hub.servers import process
 from hub.servers.postgres import EmbeddedPostgres
@@ -51,18 +51,6 @@ checksignal = 1
 logfile = {folder}/smsd.log
 debuglevel = 255
 """
-
-
-def message(text: str = "ALERTA K7 PANICO Los Ñires 12", **changes: Any) -> Outgoing:
-    values: dict[str, Any] = {
-        "notification_id": uuid.uuid4(),
-        "at": NOW,
-        "to": PHONE,
-        "recipient": "Ana",
-        "text": text,
-        "priority": 1,
-    }
-    return Outgoing(**(values | changes))
 
 
 def _schema() -> str:

@@ -43,6 +43,7 @@ from hub.notify import service as notify
 from hub.notify.policy_file import PolicyBook, policy_watch_loop
 from hub.notify.transports.file import FileTransport
 from hub.rule_work import memories
+from hub.rule_work.confirming import Confirming
 from hub.rule_work.live import LiveRules
 from hub.rule_work.timers import Timers
 from hub.rule_work.work import RuleWork
@@ -420,6 +421,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         )
         loops += [
             timers.run_loop(),
+            Confirming(pool=hub.pool, react=intake.react, clock=clock).run_loop(),
             live.reload_loop(),
             leases.run_loop(work),
             flush_loop(presence, listening, hub.pool, clock),

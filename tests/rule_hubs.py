@@ -19,6 +19,8 @@ from hub.intake.presence import Presence
 from hub.intake.streams import shared_telemetry_lane
 from hub.metrics import Metrics
 from hub.mqtt.packets import Message
+from hub.notify import service as notify
+from hub.rule_work.confirming import Confirming
 from hub.rule_work.timers import Timers
 from hub.rule_work.work import RuleWork
 from hub.rules.loading import load_rules
@@ -67,6 +69,7 @@ class RuleHub:
 
     intake: Intake
     timers: Timers
+    confirming: Confirming
 
     async def hear(self, said: Sequence[Heard]) -> None:
         events = [s.message() for s in said if s.value is None]
@@ -92,7 +95,7 @@ async def hub_on(pool: Pool, clock: VirtualClock, rules: str) -> RuleHub:
     await registry.load(pool)
 
     async def react(connection: Connection, findings: Sequence[Finding], now: datetime) -> Callable[[], None]:
-        await alerts.receive(connection, findings, now)
+        await notify.enqueue_for(connection, await alerts.receive(connection, findings, now), now)
         return lambda: None
 
     work = RuleWork(load_rules({"r.yaml": rules}), metrics)
@@ -110,16 +113,23 @@ async def hub_on(pool: Pool, clock: VirtualClock, rules: str) -> RuleHub:
     )
     await intake.load()
     timers = Timers(pool=pool, work=work, react=react, clock=clock, listening_since=lambda: START)
-    return RuleHub(intake, timers)
+    return RuleHub(intake, timers, Confirming(pool=pool, react=react, clock=clock))
+
+
+_NEXT_DUE = """
+    select min(due_at) from (select due_at from rule_states union all select due_at from alert_questions) d
+    where due_at <= $1
+"""
 
 
 async def pass_time(pool: Pool, clock: VirtualClock, hubs: Sequence[RuleHub], to: datetime) -> None:
     """Let the time pass: whenever a timer is due, all hubs look for it."""
     while True:
-        due_at = await pool.fetchval("select min(due_at) from rule_states where due_at <= $1", to)
+        due_at = await pool.fetchval(_NEXT_DUE, to)
         if due_at is None:
             break
         await clock.advance(max(0.0, (due_at - clock.now()).total_seconds()))
         for hub in hubs:
             await hub.timers.fire_due()
+            await hub.confirming.decide_due()
     await clock.advance(max(0.0, (to - clock.now()).total_seconds()))

@@ -6,6 +6,19 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Confirm:
+    """The alert becomes one of ``priority`` once ``at_least`` people answer one of ``answers`` in time.
+
+    ``within_s`` counts from the opening; answers are ``coming``, ``nothing_found`` and ``help``.
+    """
+
+    at_least: int
+    within_s: float
+    priority: int
+    answers: frozenset[str] = frozenset({"help"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """A reason to open an alert, or to join the one that is open under the same ``dedup_key``.
 
@@ -30,3 +43,5 @@ class Finding:
     source_event: uuid.UUID | None = None
     rule_version: str = ""
     """Which version of the rule; empty for what is no rule in a file."""
+    confirm: Confirm | None = None
+    """What people are asked while the alert stays as urgent as this; None: nobody is asked."""

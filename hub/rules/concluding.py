@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from hub.alerts.finding import Finding
+from hub.alerts.finding import Confirm, Finding
 from hub.rules.asking import Around, holds
 from hub.rules.errors import ConditionError
 from hub.rules.model import SCOPE_OF, By, Happening, Place, Reading, Rule, Signal, Told, instant
@@ -26,10 +26,11 @@ def finding_of(
     is_drill = signal.is_drill if signal is not None else scope.endswith(":drill")
     happened_at = instant(told.at_s)
     event = signal if isinstance(signal, Happening) else None
+    priority = _priority_at(rule, happened_at) if signal is None else _priority(rule, signal, around)
     return Finding(
         rule=rule.name,
         kind=rule.kind,
-        priority=_priority_at(rule, happened_at) if signal is None else _priority(rule, signal, around),
+        priority=priority,
         dedup_key=_dedup_key(rule, device, is_drill),
         summary=_summary(rule, device, told, signal, now_s),
         happened_at=event.happened_at if event is not None and event.at == happened_at else happened_at,
@@ -44,7 +45,14 @@ def finding_of(
         is_drill=is_drill,
         source_event=event.id if event is not None else None,
         rule_version=rule.version,
+        confirm=_question(rule, priority),
     )
+
+
+def _question(rule: Rule, priority: int) -> Confirm | None:
+    """What is as urgent already as people could make it waits for nobody's word."""
+    confirm = rule.confirm
+    return confirm if confirm is not None and confirm.priority < priority else None
 
 
 def _priority(rule: Rule, signal: Signal, around: Around) -> int:

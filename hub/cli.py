@@ -105,6 +105,10 @@ def _add_policies(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         "check", help="revisa un archivo de políticas; sin archivo, muestra las propias"
     )
     check.add_argument("file", type=Path, nargs="?", metavar="ARCHIVO")
+    check.add_argument(
+        "--people", action="store_true", help="revisa también que los calendarios y grupos tengan personas"
+    )
+    _add_server_options(check)
     check.set_defaults(act=_check_policies)
 
 
@@ -206,14 +210,22 @@ async def _import_contacts(settings: HubSettings, arguments: argparse.Namespace)
     return 1 if report.problems else 0
 
 
-async def _check_policies(_settings: HubSettings, arguments: argparse.Namespace) -> int:
+async def _check_policies(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
     from hub.notify import policy_file
 
     if arguments.file is None:
         print(policy_file.default_text(), end="")
         return 0
-    print(policy_file.render(policy_file.load(arguments.file)))
-    return 0
+    policies = policy_file.load(arguments.file)
+    print(policy_file.render(policies))
+    if not arguments.people:
+        return 0
+    async with open_database(settings) as pool:
+        unknown = await policy_file.unknown_targets(pool, policies)
+    for problem in unknown:
+        print(problem, file=sys.stderr)
+    return 1 if unknown else 0
 
 
 async def _import_oncall(settings: HubSettings, arguments: argparse.Namespace) -> int:

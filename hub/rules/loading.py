@@ -21,6 +21,7 @@ from hub.rules.nodes import Report, Table, choice, parse, plain
 from hub.rules.operators.absence import Absence
 from hub.rules.replay import run_examples
 from hub.rules.schedule import DAY_WORDS, SANTIAGO, SUMMER, Schedule, Window
+from hub.rules.sense import nonsense
 
 WATERMARK_S = 600.0
 WATERMARK_LIFE_S = 86_400.0
@@ -174,7 +175,10 @@ def _rule(table: Table, report: Report) -> Rule | None:
         table.problem("«silence» mira cada dispositivo por sí solo; quite «by»", "by")
     if operator is None or len(report.problems) > before:
         return None
-    return Rule(operator=operator, **draft)
+    rule = Rule(operator=operator, **draft)
+    for key, text in nonsense(rule):
+        table.problem(text, key)
+    return rule if len(report.problems) == before else None
 
 
 class _Conditions:

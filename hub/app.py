@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from edge import contract
 from edge.contract import Leaf
 from hub import upkeep
+from hub.alerts import catalogue
 from hub.alerts import service as alerts
 from hub.alerts.finding import Finding
 from hub.alerts.silences import Silences
@@ -137,6 +138,7 @@ class Hub:
     first_login: tuple[str, str] | None
     owner: str
     publisher: "Publisher | Downlink"
+    catalogue: catalogue.CatalogueBook
 
     def does(self, role: str) -> bool:
         return self.settings.role in ("all", role)
@@ -216,7 +218,9 @@ async def running(settings: HubSettings, clock: Clock | None = None) -> AsyncIte
             first_login=(users.FIRST_LOGIN, password) if password else None,
             owner=owner,
             publisher=_downward(settings, address, f"almenara-hub-{owner}-out"),
+            catalogue=catalogue.CatalogueBook(settings.data / catalogue.FILE),
         )
+        await hub.catalogue.keep_used(pool)
         await _run_loops(hub, clock, stack)
         yield hub
 
@@ -405,6 +409,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         listen_loop(hub.dsn, channels),
         hub.registry.reload_loop(hub.pool, clock),
         policy_watch_loop(policies, clock),
+        catalogue.catalogue_watch_loop(hub.catalogue, clock),
         silences.reload_loop(hub.pool, clock),
         _broker_users_loop(hub, registry_changed),
         hub.publisher.run_loop(),

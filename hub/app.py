@@ -426,6 +426,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         )
         loops += [
             timers.run_loop(),
+            timers.count_loop(),
             Confirming(pool=hub.pool, react=intake.react, clock=clock).run_loop(),
             live.reload_loop(),
             leases.run_loop(work),

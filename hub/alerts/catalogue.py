@@ -12,6 +12,7 @@ import yaml
 
 from hub.clock import Clock
 from hub.database import Pool
+from hub.watching import Stamp, stamp_of
 
 log = logging.getLogger(__name__)
 
@@ -200,7 +201,7 @@ class CatalogueBook:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: Stamp | None = None
         self._current = load()
         self.problems: list[str] = []
         self.refresh()
@@ -210,7 +211,7 @@ class CatalogueBook:
 
     def refresh(self) -> None:
         """Take up the file where it changed."""
-        stamp = self._look()
+        stamp = stamp_of(self._path)
         if stamp == self._stamp:
             return
         self._stamp = stamp
@@ -232,13 +233,6 @@ class CatalogueBook:
         self._current = self._current.keeping(
             Code(code=code, label=code, priority=4, competence="municipal") for code in used
         )
-
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_mtime_ns, found.st_size
 
 
 async def catalogue_watch_loop(book: CatalogueBook, clock: Clock) -> None:

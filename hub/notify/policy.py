@@ -89,17 +89,10 @@ def _text(outcome: Outcome, settings: NotifySettings, now: datetime) -> str:
     if outcome.kind in RESTRICTED_KINDS:
         return restricted_text(code=outcome.code, happened_at=finding.happened_at, now=now)
     place = finding.place or finding.sector
-    if finding.confirm is not None and outcome.opened:
-        return question_text(
-            code=outcome.code,
-            kind=outcome.kind,
-            place=place,
-            happened_at=finding.happened_at,
-            now=now,
-            is_drill=finding.is_drill,
-        )
-    if outcome.priority > _LEAST_URGENT_FOR_GROUP or outcome.kind in EQUIPMENT_KINDS:
-        return notice_text(
+    is_question = finding.confirm is not None and outcome.opened
+    if is_question or outcome.priority > _LEAST_URGENT_FOR_GROUP or outcome.kind in EQUIPMENT_KINDS:
+        words = question_text if is_question else notice_text
+        return words(
             code=outcome.code,
             kind=outcome.kind,
             place=place,

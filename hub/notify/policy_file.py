@@ -26,6 +26,7 @@ from hub.notify.escalation import (
     targets_of,
 )
 from hub.notify.text import elapsed_text
+from hub.watching import stamp_of
 
 log = logging.getLogger(__name__)
 
@@ -124,14 +125,14 @@ class PolicyBook:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamp = self._look()
+        self._stamp = stamp_of(path)
         self._current = load(path if self._stamp else None)
 
     def __call__(self) -> Policies:
         return self._current
 
     def refresh(self) -> None:
-        stamp = self._look()
+        stamp = stamp_of(self._path)
         if stamp == self._stamp:
             return
         self._stamp = stamp
@@ -141,13 +142,6 @@ class PolicyBook:
             log.error("the escalation policies stay as they were: %s", error)  # noqa: TRY400 - it says it all
         else:
             log.info("%d escalation policies in force", len(self._current.policies))
-
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_mtime_ns, found.st_size
 
 
 WATCH_S = 5.0

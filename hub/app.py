@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from edge import contract
 from edge.contract import Leaf
 from hub import upkeep
+from hub.alerts import catalogue
 from hub.alerts import service as alerts
 from hub.alerts.finding import Finding
 from hub.alerts.silences import Silences
@@ -44,6 +45,7 @@ from hub.notify.policy_file import PolicyBook, policy_watch_loop
 from hub.notify.transports.file import FileTransport
 from hub.rule_work import memories
 from hub.rule_work.apart import rehearse_apart
+from hub.rule_work.confirming import Confirming
 from hub.rule_work.drafts import Drafts
 from hub.rule_work.live import LiveRules
 from hub.rule_work.timers import Timers
@@ -139,6 +141,7 @@ class Hub:
     first_login: tuple[str, str] | None
     owner: str
     publisher: "Publisher | Downlink"
+    catalogue: catalogue.CatalogueBook
 
     def does(self, role: str) -> bool:
         return self.settings.role in ("all", role)
@@ -218,7 +221,9 @@ async def running(settings: HubSettings, clock: Clock | None = None) -> AsyncIte
             first_login=(users.FIRST_LOGIN, password) if password else None,
             owner=owner,
             publisher=_downward(settings, address, f"almenara-hub-{owner}-out"),
+            catalogue=catalogue.CatalogueBook(settings.data / catalogue.FILE),
         )
+        await hub.catalogue.keep_used(pool)
         await _run_loops(hub, clock, stack)
         yield hub
 
@@ -401,7 +406,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         has_console=hub.does("web"),
         policies=policies,
         desk=RulesDesk(live, drafts),
-        catalogue=alerts.CatalogueBook(hub.settings.data / "catalogo.yaml"),
+        catalogue=hub.catalogue,
     )
     stack.callback(bus.close)
     host, port = hub.settings.http_address()
@@ -411,6 +416,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         listen_loop(hub.dsn, channels),
         hub.registry.reload_loop(hub.pool, clock),
         policy_watch_loop(policies, clock),
+        catalogue.catalogue_watch_loop(hub.catalogue, clock),
         silences.reload_loop(hub.pool, clock),
         _broker_users_loop(hub, registry_changed),
         hub.publisher.run_loop(),
@@ -427,6 +433,8 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         )
         loops += [
             timers.run_loop(),
+            timers.count_loop(),
+            Confirming(pool=hub.pool, react=intake.react, clock=clock).run_loop(),
             leases.run_loop(work),
             flush_loop(presence, listening, hub.pool, clock),
             alerts.calm_loop(hub.pool, clock),

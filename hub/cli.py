@@ -7,6 +7,10 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hub.alerts.catalogue import Code
 
 try:
     from hub.rule_work.cli import add_rules
@@ -61,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     _add_devices(commands)
     _add_contacts(commands)
     _add_policies(commands)
+    _add_catalogue(commands)
     _add_oncall(commands)
     add_rules(commands, _add_server_options)
     _add_users(commands)
@@ -105,7 +110,22 @@ def _add_policies(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         "check", help="revisa un archivo de políticas; sin archivo, muestra las propias"
     )
     check.add_argument("file", type=Path, nargs="?", metavar="ARCHIVO")
+    check.add_argument(
+        "--people", action="store_true", help="revisa también que los calendarios y grupos tengan personas"
+    )
+    _add_server_options(check)
     check.set_defaults(act=_check_policies)
+
+
+def _add_catalogue(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    catalogue = commands.add_parser("catalogue", help="códigos con que se clasifican las alertas")
+    actions = catalogue.add_subparsers(dest="action", required=True, metavar="ACCIÓN")
+    check = actions.add_parser("check", help="revisa un catálogo propio y muestra qué cambia")
+    check.add_argument("file", type=Path, metavar="ARCHIVO")
+    check.set_defaults(act=_check_catalogue)
+    listing = actions.add_parser("list", help="muestra los códigos vigentes y los retirados")
+    _add_server_options(listing)
+    listing.set_defaults(act=_list_catalogue)
 
 
 def _add_oncall(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -206,14 +226,47 @@ async def _import_contacts(settings: HubSettings, arguments: argparse.Namespace)
     return 1 if report.problems else 0
 
 
-async def _check_policies(_settings: HubSettings, arguments: argparse.Namespace) -> int:
+async def _check_policies(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
     from hub.notify import policy_file
 
     if arguments.file is None:
         print(policy_file.default_text(), end="")
         return 0
-    print(policy_file.render(policy_file.load(arguments.file)))
+    policies = policy_file.load(arguments.file)
+    print(policy_file.render(policies))
+    if not arguments.people:
+        return 0
+    async with open_database(settings) as pool:
+        unknown = await policy_file.unknown_targets(pool, policies)
+    for problem in unknown:
+        print(problem, file=sys.stderr)
+    return 1 if unknown else 0
+
+
+async def _check_catalogue(_settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.alerts import catalogue
+
+    before, after = catalogue.load(), catalogue.load(arguments.file)
+    for code in after.codes:
+        if (was := before.by_code.get(code.code)) != code:
+            print(f"{'cambia' if was else 'nuevo'}\t{_code_line(code)}")
+    print(f"Correcto: {len(after.codes)} códigos.")
     return 0
+
+
+async def _list_catalogue(settings: HubSettings, _arguments: argparse.Namespace) -> int:
+    from hub.alerts import catalogue
+
+    own = settings.data / catalogue.FILE
+    for code in catalogue.load(own if own.is_file() else None).codes:
+        print(_code_line(code))
+    return 0
+
+
+def _code_line(code: "Code") -> str:
+    marks = ["reservado"] * code.is_restricted + ["retirado"] * code.retired
+    return "\t".join([code.code, f"P{code.priority}", code.competence, code.label, code.legal, *marks])
 
 
 async def _import_oncall(settings: HubSettings, arguments: argparse.Namespace) -> int:
@@ -295,6 +348,7 @@ def _run(act: Act, settings: HubSettings, arguments: argparse.Namespace) -> int:
 def _user_errors() -> tuple[type[Exception], ...]:
     """Errors that the person at the keyboard can mend: shown as one line, without a traceback."""
     from edge.contract import ContractError
+    from hub.alerts.catalogue import CatalogueError
     from hub.database import DatabaseError
     from hub.notify.calendars import CalendarError
     from hub.notify.policy_file import PolicyFileError
@@ -311,6 +365,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
         UserError,
         CalendarError,
         PolicyFileError,
+        CatalogueError,
         ContractError,
         FileNotFoundError,
         PermissionError,

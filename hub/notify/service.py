@@ -78,12 +78,14 @@ async def confirm(pool: Pool, alert_id: uuid.UUID, person: str, answer: str, at:
     """Remember what a person answered: ``coming``, ``nothing_found`` or ``help``; the newest answer counts.
 
     ``person`` is ``contact:<id>`` or ``user:<login>``. Enough people who come end the steps that wait for
-    them (``until_confirmed``).
+    them (``until_confirmed``). A question that the alert's rule asked is looked at now.
     """
     await pool.execute(
-        "insert into confirmations (alert_id, person, answer, at) values ($1, $2, $3, $4)"
-        " on conflict (alert_id, person) do update set answer = excluded.answer, at = excluded.at"
-        " where confirmations.at <= excluded.at",
+        "with answered as ("
+        "  insert into confirmations (alert_id, person, answer, at) values ($1, $2, $3, $4)"
+        "  on conflict (alert_id, person) do update set answer = excluded.answer, at = excluded.at"
+        "  where confirmations.at <= excluded.at)"
+        " update alert_questions set due_at = least(due_at, $4) where alert_id = $1 and due_at is not null",
         alert_id,
         person,
         answer,

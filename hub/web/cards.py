@@ -194,6 +194,7 @@ _TITLES: dict[str, str] = {
     "joined": "Se sumó otro evento",
     "cleared": "Volvió a lo normal",
     "escalated": "Se avisó al siguiente",
+    "unconfirmed": "Nadie lo confirmó a tiempo",
     "covered": "Quedó bajo otra alerta",
     "uncovered": "Volvió a la lista",
     "priority": "Cambió la prioridad",

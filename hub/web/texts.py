@@ -20,6 +20,7 @@ KINDS: dict[str, str] = {
     "battery_low": "Batería baja",
     "river_high": "Crecida del río",
     "community_alarm": "Alarma comunitaria",
+    "smoke_suspected": "Posible humo",
     "fire_weather": "Peligro de incendio",
     "river_rising": "El río sube rápido",
     "tank_low": "Estanque bajo",

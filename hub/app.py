@@ -39,7 +39,7 @@ from hub.leases import Leases, Work
 from hub.metrics import Metrics
 from hub.mqtt import Address, MqttError, Publisher
 from hub.mqtt.negotiate import negotiated
-from hub.notify import calendars, room
+from hub.notify import calendars, inbound, people_work, room
 from hub.notify import service as notify
 from hub.notify.policy_file import PolicyBook, policy_watch_loop
 from hub.notify.transports.file import FileTransport
@@ -443,8 +443,14 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         if is_cluster:
             loops.append(_from_cluster(hub, intake, clock, listening[0]))
     if senders is not None:
+        heard, desk = asyncio.Event(), _desk(hub, policies, notify_wake)
         loops += [
             senders.run_loop(notify_wake),
+            *(
+                inbound.inbound_loop(desk, name, transport, clock, heard.set)
+                for name, transport in transports.items()
+            ),
+            people_work.people_loop(desk, clock, heard),
             commands.commands_loop(hub.pool, _publisher(hub), clock, command_wake),
             room.room_loop(hub.pool, clock, _room_silent(hub, intake, clock)),
             notify.escalation_loop(
@@ -469,6 +475,17 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
 
 
 # ---------------------------------------------------------------------------------------- reactions
+
+
+def _desk(hub: Hub, policies: PolicyBook, wake: asyncio.Event) -> inbound.Desk:
+    """What acts on texts that come in."""
+    return inbound.Desk(
+        pool=hub.pool,
+        settings=_notify_settings(hub.settings),
+        policies=policies,
+        wake=wake.set,
+        on_opened=lambda kind: hub.metrics.alerts.labels(kind).inc(),
+    )
 
 
 def _send_receipt(hub: Hub, gateway: str, receipt: contract.Receipt) -> None:

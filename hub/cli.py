@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hub.alerts.catalogue import Code
 
 try:
+    from hub.notify.cli import add_people
     from hub.rule_work.cli import add_rules
     from hub.settings import HubSettings, SettingsError, load
 except ModuleNotFoundError as error:  # a gateway's installation holds the edge alone
@@ -63,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     demo.set_defaults(act=_demo)
 
     _add_devices(commands)
-    _add_contacts(commands)
+    add_people(commands, _add_server_options)
     _add_policies(commands)
     _add_catalogue(commands)
     _add_oncall(commands)
@@ -92,15 +93,6 @@ def _add_devices(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     credential.add_argument("gateway", metavar="GATEWAY")
     _add_server_options(credential)
     credential.set_defaults(act=_credential)
-
-
-def _add_contacts(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    contacts = commands.add_parser("contacts", help="personas que reciben avisos")
-    actions = contacts.add_subparsers(dest="action", required=True, metavar="ACCIÓN")
-    importing = actions.add_parser("import", help="importa desde CSV: name,phone,watch_group")
-    importing.add_argument("file", type=Path, metavar="ARCHIVO")
-    _add_server_options(importing)
-    importing.set_defaults(act=_import_contacts)
 
 
 def _add_policies(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -214,16 +206,6 @@ async def _credential(settings: HubSettings, arguments: argparse.Namespace) -> i
     password = gateway_password(site_secret(broker_folder(settings)), arguments.gateway)
     print(f"usuario: {arguments.gateway}\nclave:   {password}")
     return 0
-
-
-async def _import_contacts(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
-    from hub.notify import contacts
-
-    async with open_database(settings) as pool:
-        report = await contacts.import_csv(pool, arguments.file.read_text("utf-8-sig"))
-    print(contacts.render_report(report))
-    return 1 if report.problems else 0
 
 
 async def _check_policies(settings: HubSettings, arguments: argparse.Namespace) -> int:
@@ -350,7 +332,10 @@ def _user_errors() -> tuple[type[Exception], ...]:
     from edge.contract import ContractError
     from hub.alerts.catalogue import CatalogueError
     from hub.database import DatabaseError
+    from hub.notify.bulletins import BulletinError
     from hub.notify.calendars import CalendarError
+    from hub.notify.drills import DrillError
+    from hub.notify.groups import GroupError
     from hub.notify.policy_file import PolicyFileError
     from hub.servers import ServerError
     from hub.web.assets import AssetsMissingError
@@ -363,7 +348,10 @@ def _user_errors() -> tuple[type[Exception], ...]:
         DatabaseError,
         ServerError,
         UserError,
+        BulletinError,
         CalendarError,
+        DrillError,
+        GroupError,
         PolicyFileError,
         CatalogueError,
         ContractError,

@@ -52,6 +52,9 @@ KIND_WORDS: Mapping[str, str] = {
     "rule_failed": "REGLA CON FALLA",
     "rule_flood": "DEMASIADOS AVISOS",
     "room_silent": "CENTRAL SIN OPERADOR",
+    "sms_help": "PIDE AYUDA",
+    "sms_stranger": "NUMERO NO INSCRITO",
+    "drill": "SIMULACRO",
 }
 _MAX_KIND_CHARS = 24
 _MAX_CODE_CHARS = 12

@@ -37,6 +37,9 @@ KINDS: dict[str, str] = {
     "gateway_down": "Equipo caído",
     "gateway_silent": "Equipo sin señal",
     "room_silent": "Central sin operador",
+    "sms_help": "Pide ayuda por SMS",
+    "sms_stranger": "Mensaje de número no inscrito",
+    "drill": "Simulacro",
     "flapping": "Falla repetida",
 }
 

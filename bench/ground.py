@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,11 +161,19 @@ class Ground:
 
     @contextlib.asynccontextmanager
     async def hub(
-        self, broker: Broker, database: str, tree: Path = TREE, options: Sequence[str] = ()
+        self,
+        broker: Broker,
+        database: str,
+        tree: Path = TREE,
+        rules: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
     ) -> AsyncIterator[Hub]:
-        """A hub from the checkout ``tree``, with further options; stopped in order at the end."""
+        """A hub from ``tree`` with ``rules`` (file name → text) and options; stopped in order at the end."""
         folder = self.folder / f"hub-{next(self._numbers)}"
         folder.mkdir(mode=0o711)
+        (folder / "rules").mkdir()
+        for name, text in (rules or {}).items():
+            (folder / "rules" / name).write_text(text)
         words = ["--mqtt", f"{HOST}:{broker.port}", "--database", self.dsn(database), "--data", folder]
         log = folder / "hub.log"
         with log.open("ab") as output:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from edge import contract
 from edge.contract import Leaf
 from hub import upkeep
+from hub.alerts import catalogue
 from hub.alerts import service as alerts
 from hub.alerts.finding import Finding
 from hub.alerts.silences import Silences
@@ -38,14 +39,17 @@ from hub.leases import Leases, Work
 from hub.metrics import Metrics
 from hub.mqtt import Address, MqttError, Publisher
 from hub.mqtt.negotiate import negotiated
-from hub.notify import calendars, mailbox, room
+from hub.notify import calendars, inbound, mailbox, people_work, room
 from hub.notify import service as notify
 from hub.notify.outfit import Outfit, outfit_for
 from hub.notify.policy_file import PolicyBook, policy_watch_loop
+from hub.notify.reporting import OnInbound
+from hub.notify.transports import Inbound
 from hub.notify.transports.spec import HttpSpec, read_secret
 from hub.notify.watching import Watched
 from hub.rule_work import memories
 from hub.rule_work.apart import rehearse_apart
+from hub.rule_work.confirming import Confirming
 from hub.rule_work.drafts import Drafts
 from hub.rule_work.live import LiveRules
 from hub.rule_work.timers import Timers
@@ -141,6 +145,7 @@ class Hub:
     first_login: tuple[str, str] | None
     owner: str
     publisher: "Publisher | Downlink"
+    catalogue: catalogue.CatalogueBook
 
     def does(self, role: str) -> bool:
         return self.settings.role in ("all", role)
@@ -220,7 +225,9 @@ async def running(settings: HubSettings, clock: Clock | None = None) -> AsyncIte
             first_login=(users.FIRST_LOGIN, password) if password else None,
             owner=owner,
             publisher=_downward(settings, address, f"almenara-hub-{owner}-out"),
+            catalogue=catalogue.CatalogueBook(settings.data / catalogue.FILE),
         )
+        await hub.catalogue.keep_used(pool)
         await _run_loops(hub, clock, stack)
         yield hub
 
@@ -410,7 +417,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         has_console=hub.does("web"),
         policies=policies,
         desk=RulesDesk(live, drafts),
-        catalogue=alerts.CatalogueBook(hub.settings.data / "catalogo.yaml"),
+        catalogue=hub.catalogue,
     )
     stack.callback(bus.close)
     host, port = hub.settings.http_address()
@@ -420,6 +427,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         listen_loop(hub.dsn, channels),
         hub.registry.reload_loop(hub.pool, clock),
         policy_watch_loop(policies, clock),
+        catalogue.catalogue_watch_loop(hub.catalogue, clock),
         silences.reload_loop(hub.pool, clock),
         _broker_users_loop(hub, registry_changed),
         hub.publisher.run_loop(),
@@ -436,6 +444,8 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         )
         loops += [
             timers.run_loop(),
+            timers.count_loop(),
+            Confirming(pool=hub.pool, react=intake.react, clock=clock).run_loop(),
             leases.run_loop(work),
             flush_loop(presence, listening, hub.pool, clock),
             alerts.calm_loop(hub.pool, clock),
@@ -444,9 +454,16 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         if is_cluster:
             loops.append(_from_cluster(hub, intake, clock, listening[0]))
     if senders is not None:
+        heard, desk = asyncio.Event(), _desk(hub, policies, notify_wake)
         loops += [
             senders.run_loop(notify_wake),
-            *outfit.loops(hub.owner, _supervised(hub, intake, clock), partial(_tell_of_transport, hub)),
+            *outfit.loops(
+                hub.owner,
+                _supervised(hub, intake, clock),
+                partial(_tell_of_transport, hub),
+                _kept_by(desk, clock, heard),
+            ),
+            people_work.people_loop(desk, clock, heard),
             commands.commands_loop(hub.pool, _publisher(hub), clock, command_wake),
             room.room_loop(hub.pool, clock, _room_silent(hub, intake, clock)),
             notify.escalation_loop(
@@ -471,6 +488,25 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
 
 
 # ---------------------------------------------------------------------------------------- reactions
+
+
+def _desk(hub: Hub, policies: PolicyBook, wake: asyncio.Event) -> inbound.Desk:
+    """What acts on texts that come in."""
+    return inbound.Desk(
+        pool=hub.pool,
+        settings=_notify_settings(hub.settings),
+        policies=policies,
+        wake=wake.set,
+        on_opened=lambda kind: hub.metrics.alerts.labels(kind).inc(),
+    )
+
+
+def _kept_by(desk: inbound.Desk, clock: Clock, heard: asyncio.Event) -> OnInbound:
+    async def on_inbound(transport: str, text: Inbound) -> None:
+        await desk.receive(transport, text, clock.now())
+        heard.set()
+
+    return on_inbound
 
 
 def _send_receipt(hub: Hub, gateway: str, receipt: contract.Receipt) -> None:

@@ -7,8 +7,13 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hub.alerts.catalogue import Code
 
 try:
+    from hub.notify.cli import add_people
     from hub.notify.transports.modem.cli import add_sms
     from hub.rule_work.cli import add_rules
     from hub.settings import HubSettings, SettingsError, load
@@ -60,8 +65,9 @@ def parser() -> argparse.ArgumentParser:
     demo.set_defaults(act=_demo)
 
     _add_devices(commands)
-    _add_contacts(commands)
+    add_people(commands, _add_server_options)
     _add_policies(commands)
+    _add_catalogue(commands)
     _add_oncall(commands)
     add_rules(commands, _add_server_options)
     add_sms(commands)
@@ -91,15 +97,6 @@ def _add_devices(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     credential.set_defaults(act=_credential)
 
 
-def _add_contacts(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    contacts = commands.add_parser("contacts", help="personas que reciben avisos")
-    actions = contacts.add_subparsers(dest="action", required=True, metavar="ACCIÓN")
-    importing = actions.add_parser("import", help="importa desde CSV: name,phone,watch_group")
-    importing.add_argument("file", type=Path, metavar="ARCHIVO")
-    _add_server_options(importing)
-    importing.set_defaults(act=_import_contacts)
-
-
 def _add_policies(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     policies = commands.add_parser("policies", help="qué se hace cuando nadie toma una alerta")
     actions = policies.add_subparsers(dest="action", required=True, metavar="ACCIÓN")
@@ -107,7 +104,22 @@ def _add_policies(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         "check", help="revisa un archivo de políticas; sin archivo, muestra las propias"
     )
     check.add_argument("file", type=Path, nargs="?", metavar="ARCHIVO")
+    check.add_argument(
+        "--people", action="store_true", help="revisa también que los calendarios y grupos tengan personas"
+    )
+    _add_server_options(check)
     check.set_defaults(act=_check_policies)
+
+
+def _add_catalogue(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    catalogue = commands.add_parser("catalogue", help="códigos con que se clasifican las alertas")
+    actions = catalogue.add_subparsers(dest="action", required=True, metavar="ACCIÓN")
+    check = actions.add_parser("check", help="revisa un catálogo propio y muestra qué cambia")
+    check.add_argument("file", type=Path, metavar="ARCHIVO")
+    check.set_defaults(act=_check_catalogue)
+    listing = actions.add_parser("list", help="muestra los códigos vigentes y los retirados")
+    _add_server_options(listing)
+    listing.set_defaults(act=_list_catalogue)
 
 
 def _add_oncall(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -198,24 +210,47 @@ async def _credential(settings: HubSettings, arguments: argparse.Namespace) -> i
     return 0
 
 
-async def _import_contacts(settings: HubSettings, arguments: argparse.Namespace) -> int:
+async def _check_policies(settings: HubSettings, arguments: argparse.Namespace) -> int:
     from hub.app import open_database
-    from hub.notify import contacts
-
-    async with open_database(settings) as pool:
-        report = await contacts.import_csv(pool, arguments.file.read_text("utf-8-sig"))
-    print(contacts.render_report(report))
-    return 1 if report.problems else 0
-
-
-async def _check_policies(_settings: HubSettings, arguments: argparse.Namespace) -> int:
     from hub.notify import policy_file
 
     if arguments.file is None:
         print(policy_file.default_text(), end="")
         return 0
-    print(policy_file.render(policy_file.load(arguments.file)))
+    policies = policy_file.load(arguments.file)
+    print(policy_file.render(policies))
+    if not arguments.people:
+        return 0
+    async with open_database(settings) as pool:
+        unknown = await policy_file.unknown_targets(pool, policies)
+    for problem in unknown:
+        print(problem, file=sys.stderr)
+    return 1 if unknown else 0
+
+
+async def _check_catalogue(_settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.alerts import catalogue
+
+    before, after = catalogue.load(), catalogue.load(arguments.file)
+    for code in after.codes:
+        if (was := before.by_code.get(code.code)) != code:
+            print(f"{'cambia' if was else 'nuevo'}\t{_code_line(code)}")
+    print(f"Correcto: {len(after.codes)} códigos.")
     return 0
+
+
+async def _list_catalogue(settings: HubSettings, _arguments: argparse.Namespace) -> int:
+    from hub.alerts import catalogue
+
+    own = settings.data / catalogue.FILE
+    for code in catalogue.load(own if own.is_file() else None).codes:
+        print(_code_line(code))
+    return 0
+
+
+def _code_line(code: "Code") -> str:
+    marks = ["reservado"] * code.is_restricted + ["retirado"] * code.retired
+    return "\t".join([code.code, f"P{code.priority}", code.competence, code.label, code.legal, *marks])
 
 
 async def _import_oncall(settings: HubSettings, arguments: argparse.Namespace) -> int:
@@ -297,8 +332,12 @@ def _run(act: Act, settings: HubSettings, arguments: argparse.Namespace) -> int:
 def _user_errors() -> tuple[type[Exception], ...]:
     """Errors that the person at the keyboard can mend: shown as one line, without a traceback."""
     from edge.contract import ContractError
+    from hub.alerts.catalogue import CatalogueError
     from hub.database import DatabaseError
+    from hub.notify.bulletins import BulletinError
     from hub.notify.calendars import CalendarError
+    from hub.notify.drills import DrillError
+    from hub.notify.groups import GroupError
     from hub.notify.policy_file import PolicyFileError
     from hub.servers import ServerError
     from hub.web.assets import AssetsMissingError
@@ -311,8 +350,12 @@ def _user_errors() -> tuple[type[Exception], ...]:
         DatabaseError,
         ServerError,
         UserError,
+        BulletinError,
         CalendarError,
+        DrillError,
+        GroupError,
         PolicyFileError,
+        CatalogueError,
         ContractError,
         FileNotFoundError,
         PermissionError,

@@ -9,6 +9,10 @@ import pytest
 
 from bench import report
 from bench.figures import Figure, Ratio, Section, figure, quantile, ratios
+from bench.ground import TREE
+from bench.rule_files import rule_files
+from hub.rules.library import ready_files
+from hub.rules.loading import live_rules
 
 
 def test_quantiles_are_values_that_were_measured() -> None:
@@ -51,6 +55,15 @@ def test_a_loss_stands_beside_the_ratios() -> None:
     section = Section("Title", [], ["lost"], {"hub": {"lost": figure([2])}}, lost=2)
     text = report.markdown({**facts, "machine": machine}, {"one": section})
     assert "| lost, over everything | 2 | | | 0 ✗ not met |" in text
+
+
+@pytest.mark.parametrize("count", [3, 200])
+def test_a_hub_takes_the_many_rules(count: int) -> None:
+    rules = live_rules(ready_files(), rule_files(count, TREE))
+    assert len(rules) == count
+    assert "panic_pressed" in {rule.name for rule in rules}
+    heard = [rule for rule in rules if "motion.detected" in rule.operator.events]
+    assert len(heard) == (count + 9) // 10
 
 
 async def test_a_tiny_run_makes_a_whole_report(tmp_path: Path) -> None:

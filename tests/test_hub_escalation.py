@@ -37,7 +37,7 @@ from hub.notify.escalation import (
     schedule,
     transport_for,
 )
-from hub.notify.policy_file import PolicyBook, PolicyFileError, parse
+from hub.notify.policy_file import PolicyBook, PolicyFileError, parse, unknown_targets
 from hub.notify.text import GSM7, reminder_text
 from hub.notify.transports import Health, Outgoing, TransportError, TransportEvent
 
@@ -255,6 +255,15 @@ WRONG = [
     ("policies:\n- {name: a, priorities: [1, 2]}\n- {name: b, priorities: [2]}\n", 3, "no se alcanza nunca"),
     ("policies:\n- {name: a, priorities: [1]}\n- {name: a, priorities: [2]}\n", 3, "ya hay una política"),
     ("policies: &a\n- *a\n", 1, "ancla"),
+    (
+        ONE.replace("[1]", "[3]")
+        + "  steps:\n  - {wait_s: 9, who: ['oncall:jefe']}\n"
+        + "  - {wait_s: 9, who: [duty], until_confirmed: 5}\n",
+        6,
+        "no se cumple nunca: hasta aquí se avisa a lo más a 2",
+    ),
+    (ONE + "  steps:\n  - {wait_s: 2000000, who: [duty], repeat: 1}\n", 5, "el último paso no se alcanza"),
+    (ONE + "  acknowledge_within_s: 60\n  remind: [duty]\n", 5, "remind no se alcanza nunca"),
 ]
 
 
@@ -267,6 +276,19 @@ def test_a_wrong_file_is_refused_with_line_and_remedy(text: str, line: int, word
     assert words in problem.problem
     assert problem.remedy.endswith(".")
     assert str(caught.value).startswith(f"policies.yaml:{line}: ")
+
+
+async def test_whom_nobody_has_entered_is_named(pool: Pool) -> None:
+    policies = parse(
+        ONE
+        + "  steps:\n  - {wait_s: 9, who: ['oncall:jefe', 'group:junta', 'group:club', 'institution:PDI']}\n"
+    )
+    await pool.execute(
+        "insert into contacts (name, phone, watch_group) values ('Ana', '+56911111111', 'junta')"
+    )
+    calendar, group = await unknown_targets(pool, policies)
+    assert "el calendario «jefe» no tiene turnos" in calendar
+    assert "el grupo «club» no tiene contactos" in group
 
 
 def test_every_wrong_policy_is_told_at_once() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hub.alerts.finding import Finding
 from hub.alerts.lifecycle import Move, Reason
 from hub.alerts.model import RESTRICTED_KINDS
 from hub.alerts.visibility import SEES_RESTRICTED
+from hub.cli import main
 from hub.database import Pool
 from hub.notify import contacts, escalating, policy_file
 from hub.notify import service as notify
@@ -117,10 +119,10 @@ GOOD = "{code: INC.X, label: x, priority: 4, competence: municipal}"
     ("text", "words"),
     [
         ("", "falta la lista"),
-        ("codes: [", "catalogo.yaml:1: no es YAML"),
+        ("codes: [", "catalogue.yaml:1: no es YAML"),
         ("codes: &a [*a]", "anclas"),
         ("codes: [3]", "no son campos"),
-        (f"codes:\n- {GOOD}\n- {GOOD}", "código 2: INC.X está dos veces"),
+        (f"codes:\n- {GOOD}\n- {GOOD}", "catalogue.yaml:3: INC.X está dos veces"),
         ("codes: [{code: inc, label: x, priority: 4, competence: municipal}]", "mayúsculas"),
         ("codes: [{code: INC, label: x, priority: 9, competence: municipal}]", "de 1 (vida) a 4"),
         ("codes: [{code: INC, label: x, priority: true, competence: municipal}]", "priority tiene otro tipo"),
@@ -133,6 +135,75 @@ def test_a_wrong_catalogue_is_refused_by_name(text: str, words: str) -> None:
     with pytest.raises(CatalogueError) as caught:
         catalogue.parse(text)
     assert words in str(caught.value)
+
+
+OWN = """legal: Ordenanza 12/2026
+codes:
+  - {code: INC.RUIDOS, priority: 3}
+  - {code: INC.VEREDA, retired: true}
+  - {code: SOC.PLAYA, label: Bañista, priority: 1, competence: armada, legal: Bando 3, kinds: [swim]}
+"""
+
+
+def test_a_municipality_changes_rows_and_adds_its_own() -> None:
+    ours = catalogue.parse(OWN, base=CODES)
+    assert len(ours.codes) == len(CODES.codes) + 1
+    noise = ours.by_code["INC.RUIDOS"]
+    assert (noise.priority, noise.label, noise.legal) == (3, "Ruidos molestos", "Ordenanza 12/2026")
+    assert ours.by_code["INC.VEREDA"].retired
+    assert ours.by_code["SOC.PLAYA"].legal == "Bando 3"
+    suggested = ours.suggest("swim")
+    assert suggested is not None
+    assert suggested.code == "SOC.PLAYA"
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("{code: DEL.SEXUAL, visibility: normal}", ":3: DEL.SEXUAL es reservado y no puede dejar de serlo"),
+        ("{code: INC.NUEVO, priority: 3}", ":3: falta label"),
+        ("{code: INC.RUIDOS, priority: 7}", ":3: la prioridad va de 1"),
+    ],
+)
+def test_an_own_row_that_cannot_be_is_refused_with_its_line(row: str, words: str) -> None:
+    with pytest.raises(CatalogueError) as caught:
+        catalogue.parse(f"legal: x\ncodes:\n  - {row}\n", base=CODES)
+    assert words in str(caught.value)
+
+
+async def test_a_code_that_alerts_use_is_never_dropped(pool: Pool, tmp_path: Path) -> None:
+    path = tmp_path / catalogue.FILE
+    path.write_text(OWN)
+    book = catalogue.CatalogueBook(path)
+    alert_id = await raise_one(pool)
+    await service.reclassify(pool, alert_id, "SOC.PLAYA", book(), author="ana", now=NOW)
+    path.write_text("codes: [")
+    book.refresh()
+    assert book.problems[0].startswith("catalogue.yaml:1: no es YAML")
+    assert not book().by_code["SOC.PLAYA"].retired
+    path.unlink()
+    book.refresh()
+    assert book().by_code["SOC.PLAYA"].retired
+    assert book().by_code["SOC.PLAYA"].label == "Bañista"
+    assert not book().by_code["INC.VEREDA"].retired
+    again = catalogue.CatalogueBook(path)
+    await again.keep_used(pool)
+    assert again().by_code["SOC.PLAYA"].retired
+    with pytest.raises(service.AmendError):
+        await service.reclassify(pool, await raise_one(pool), "SOC.PLAYA", again(), author="ana", now=NOW)
+
+
+def test_the_command_checks_and_lists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / catalogue.FILE
+    path.write_text(OWN)
+    assert main(["catalogue", "check", str(path)]) == 0
+    assert "nuevo\tSOC.PLAYA\tP1\tarmada\tBañista\tBando 3" in capsys.readouterr().out
+    assert main(["catalogue", "list", "--data", str(tmp_path)]) == 0
+    listed = capsys.readouterr().out
+    assert "INC.VEREDA\tP4\tmunicipal\tOcupación de vereda\tOrdenanza 12/2026\tretirado" in listed
+    path.write_text("codes: [{code: X}]")
+    assert main(["catalogue", "check", str(path)]) != 0
+    assert "catalogue.yaml:1:" in capsys.readouterr().err
 
 
 async def test_the_first_code_is_kept_and_each_later_one_says_why(pool: Pool) -> None:

@@ -84,6 +84,69 @@ WRONG = {
     "bad hour": (GOOD + "    during: {from: '25:00', to: '06:00'}\n", 7, "no es una hora"),
     "raise the same": (GOOD + "    raise: [{priority: 3, during: {days: sun}}]\n", 7, "no cambia nada"),
     "raise always": (GOOD + "    raise: [{priority: 2}]\n", 7, "ponga esa prioridad en la regla"),
+    "several of one": (
+        with_when("{count: {event: a, of: devices, at_least: 2, within: 5 min}}"),
+        6,
+        "mira uno solo: no avisa nunca",
+    ),
+    "a quorum of one": (
+        with_when("{quorum: {reading: q, above: 1, at_least: 2}}"),
+        6,
+        "agregue «by: sector»",
+    ),
+    "deeper than the zone": (
+        with_when("{position: {inside: {circle: [-34, -72, 50]}, margin_m: 80}}"),
+        6,
+        "nadie puede estar tan adentro",
+    ),
+    "silence if": (with_when("{silence: {event: a, for: 1 h}}", "    if: data.x > 1\n"), 7, "quite «if»"),
+    "silence during": (
+        with_when("{silence: {event: a, for: 1 h}}", "    during: {days: sun}\n"),
+        7,
+        "quite «during»",
+    ),
+    "silence raised by a message": (
+        with_when("{silence: {event: a, for: 1 h}}", "    raise: [{priority: 2, if: data.x > 1}]\n"),
+        7,
+        "un silencio no trae mensaje",
+    ),
+    "constant": (GOOD + "    if: 1 > 2\n", 7, "da siempre lo mismo"),
+    "an event's value": (GOOD + "    if: value > 2.0\n", 7, "sin valor; use «data»"),
+    "a reading's data": (with_when("{reading: q, above: 1}", "    if: data.x > 1\n"), 7, "use «value»"),
+    "near for nothing": (GOOD + "    near: {humidity: sector}\n", 7, "ninguna condición usa near"),
+    "noise as a rate": (
+        with_when("{rate: {reading: q, rise: 1, per: 24 h, over: 5 min}}"),
+        6,
+        "alargue «over»",
+    ),
+    "raise twice": (
+        GOOD + "    raise: [{priority: 2, during: {days: sun}}, {priority: 1, during: {days: sun}}]\n",
+        7,
+        "otro anterior pide lo mismo",
+    ),
+    "no day": (
+        GOOD + "    during: {holidays: only, season: {from: 02-02, to: 02-20}}\n",
+        7,
+        "no vale ningún día",
+    ),
+    "no such date": (GOOD + "    during: {season: {from: 02-30, to: 02-30}}\n", 7, "no vale ningún día"),
+    "window twice": (
+        GOOD + "    during: [{days: sun}, {days: sun}]\n",
+        7,
+        "dos ventanas del horario son iguales",
+    ),
+    "raise outside": (
+        GOOD
+        + "    during: {from: '08:00', to: '12:00'}\n"
+        + "    raise: [{priority: 2, during: {from: '22:00', to: '06:00'}}]\n",
+        8,
+        "cae fuera del «during» de la regla",
+    ),
+    "raise on another day": (
+        GOOD + "    during: {days: weekday}\n    raise: [{priority: 2, during: {days: weekend}}]\n",
+        8,
+        "cae fuera del «during» de la regla",
+    ),
     "raise never": (
         GOOD + "    raise:\n      - {priority: 2}\n      - {priority: 1, during: {days: sun}}\n",
         9,
@@ -97,6 +160,21 @@ def test_a_mistake_is_named_with_its_line_and_what_to_do(name: str) -> None:
     text, line, words = WRONG[name]
     found = problems(text)
     assert any(p.startswith(f"x.yaml:{line}: ") and words in p for p in found), found
+
+
+SENSIBLE = {
+    "the morning of a night": (
+        "    during: {days: fri, from: '22:00', to: '06:00'}\n"
+        "    raise: [{priority: 2, during: {days: sat, from: '00:00', to: '03:00'}}]\n"
+    ),
+    "a holiday in the week": "    during: {days: wed, holidays: only}\n",
+    "a leap day": "    during: {season: {from: 02-29, to: 02-29}, days: mon}\n",
+}
+
+
+@pytest.mark.parametrize("name", SENSIBLE)
+def test_what_happens_rarely_is_no_mistake(name: str) -> None:
+    assert load_rules({"x.yaml": GOOD + SENSIBLE[name]})
 
 
 def test_all_mistakes_are_told_at_once() -> None:
@@ -245,11 +323,12 @@ def test_the_guide_holds_what_it_says() -> None:
     guide = (Path(__file__).parent.parent / "docs" / "reglas.md").read_text("utf-8")
     blocks = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
     assert len(live_rules({}, {"guide.yaml": blocks[0]})) == 1
-    assert live_rules(ready_files(), {"guide.yaml": blocks[1]})
+    assert all(live_rules(ready_files(), {"guide.yaml": block}) for block in blocks[1:])
     forms = re.findall(r"^\| [^|]+ \| `(\{.*\})` \|", guide, re.MULTILINE)
     assert len(forms) >= len(FORMS)
     for form in forms:
-        assert load_rules({"guide.yaml": with_when(form)})
+        is_several = "of: devices" in form or "quorum" in form
+        assert load_rules({"guide.yaml": with_when(form, "    by: sector\n" if is_several else "")})
 
 
 def test_every_ready_rules_kind_has_its_word_in_spanish() -> None:

@@ -330,6 +330,23 @@ async def test_more_alerts_an_hour_than_stated_trip_the_breaker(pool: Pool) -> N
     assert await world.alerts("gate") == 6
 
 
+async def test_a_breaker_counts_for_all_hubs_and_outlives_a_restart(pool: Pool) -> None:
+    text = rule("gate", "{event: gate.opened}", "priority: 3, max_per_hour: 5")
+    one = await world_of(pool, text, count=12)
+    await one.hear(*(one.event("gate.opened", f"d{i}") for i in range(1, 5)))
+    two = await world_of(pool, text, clock=one.clock)
+    await two.work.health.count_opened(pool, two.work.rules.rules, two.clock.now())
+    await two.hear(*(two.event("gate.opened", f"d{i}") for i in range(5, 13)))
+    assert await two.alerts("gate") == 5
+    assert await two.alerts("rule_flood") == 1
+    await two.hear(two.event("gate.opened", "d1"))
+    assert await pool.fetchval("select sum(event_count) from alerts where kind = 'gate'") == 6
+    await two.clock.advance(3601)
+    await two.work.health.count_opened(pool, two.work.rules.rules, two.clock.now())
+    await two.hear(two.event("gate.opened", "d12"))
+    assert await two.alerts("gate") == 6
+
+
 async def test_life_is_never_held_back(pool: Pool) -> None:
     world = await world_of(
         pool, rule("help", "{event: panic.pressed}", "priority: 1, max_per_hour: 5"), count=12

@@ -8,9 +8,12 @@ from bench import fleet
 from bench.figures import Figure, Ratio, Section, figure, quantile, ratios
 from bench.fleet import FIRST_BUTTON
 from bench.measures import hub_run, press
+from bench.rule_files import rule_files
 from bench.setting import PLAIN, WIDE, Setting
 
 PLAIN_CASE = "as it is"
+FEW, MANY = 3, 200
+FEW_CASE, MANY_CASE = f"{FEW} rules", f"{MANY} rules"
 _RECORDS = 10
 
 # Half a day of history up to an hour ago, ten quantities for each sensor.
@@ -43,6 +46,8 @@ class Case:
     sensors: int = fleet.SENSORS
     telemetry_rows: int = 0
     open_alerts: int = 0
+    rules: int = 0
+    """How many rules the hub has; 0: those that come with it."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ def _cases(setting: Setting) -> dict[str, Case]:
         "10 times the devices": Case(WIDE, 10 * fleet.SENSORS),
         f"{rows:,} rows of telemetry": Case(telemetry_rows=rows),
         f"{alerts:,} open alerts": Case(open_alerts=alerts),
+        FEW_CASE: Case(rules=FEW),
+        MANY_CASE: Case(rules=MANY),
     }
 
 
@@ -97,7 +104,8 @@ async def _one(setting: Setting, tree: Path, database: str, case: Case, index: i
     ground, scale = setting.ground, setting.scale
     packs = max(scale.growth_events // _RECORDS, 200)
     first_button = FIRST_BUTTON + index * scale.presses
-    async with ground.broker() as broker, ground.hub(broker, database, tree) as hub:
+    rules = rule_files(case.rules, tree) if case.rules else None
+    async with ground.broker() as broker, ground.hub(broker, database, tree, rules) as hub:
         events = await hub_run.flat_out(
             setting, broker, hub, scale.growth_events, leaf="event", devices=case.sensors
         )
@@ -113,7 +121,7 @@ def _section(setting: Setting, samples: dict[str, list[Sample]]) -> Section:
     def rates(hub: str, name: str) -> list[float]:
         return [s.events_rate for s in samples[f"{hub}, {name}"]]
 
-    grown = [name for name in _cases(setting) if name != PLAIN_CASE]
+    grown = [name for name, case in _cases(setting).items() if name != PLAIN_CASE and not case.rules]
     return Section(
         title="Growth",
         ratios=[
@@ -123,15 +131,28 @@ def _section(setting: Setting, samples: dict[str, list[Sample]]) -> Section:
             )
             for hub in setting.trees
             for name in grown
-        ],
+        ]
+        + _rule_ratios(setting, samples),
         columns=["events/s", "measurements/s", "press hub p50 ms", "p99 ms", "lost"],
         rows={name: _row(found) for name, found in samples.items()},
         lost=sum(s.lost for found in samples.values() for s in found),
         notes=[
             f"{setting.scale.growth_events:,} events, then packs of {_RECORDS} records, both flat out.",
-            "Not measured: many rules; the hub's rules are part of the program so far.",
+            f"{MANY} rules: a file each, a tenth about the load's own events, half about its quantities.",
         ],
     )
+
+
+def _rule_ratios(setting: Setting, samples: dict[str, list[Sample]]) -> list[Ratio]:
+    found = []
+    for hub in setting.trees:
+        few, many = samples[f"{hub}, {FEW_CASE}"], samples[f"{hub}, {MANY_CASE}"]
+        events = ratios([s.events_rate for s in many], [s.events_rate for s in few])
+        measured = ratios([s.measurements_rate for s in many], [s.measurements_rate for s in few])
+        name = f"with {MANY_CASE} / {FEW_CASE}"
+        found.append(Ratio(f"{hub}: events/s {name}", events, budget=">= 0.85"))
+        found.append(Ratio(f"{hub}: measurements/s {name}", measured, budget=">= 0.85"))
+    return found
 
 
 def _row(found: list[Sample]) -> dict[str, Figure]:

@@ -55,7 +55,8 @@ async def _one(setting: Setting, tree: Path, count: int) -> Sample:
         broker = await stack.enter_async_context(ground.broker())
         options = ("--shards", str(SHARDS))
         hubs = [
-            await stack.enter_async_context(ground.hub(broker, database, tree, options)) for _ in range(count)
+            await stack.enter_async_context(ground.hub(broker, database, tree, options=options))
+            for _ in range(count)
         ]
         await _are_shared(setting, database, count)
         pids = [hub.pid for hub in hubs]

@@ -37,8 +37,25 @@ def feedback_for(alert: Alert, step: Step) -> Feedback | None:
     if alert.kind not in ANSWERED_KINDS:
         return None
     if step.move is Move.DISPATCH:
-        received = alert.opened_at.astimezone(SANTIAGO)
-        return Feedback("on_its_way", f"Recibido {received:%H:%M}. Patrulla en camino.")
+        return Feedback("on_its_way", outcome_words(alert, step.move, None))
     if step.move is Move.CLOSE and step.reason is not None:
-        return Feedback("closed", _CLOSED_TEXTS[step.reason])
+        return Feedback("closed", outcome_words(alert, step.move, step.reason))
     return None
+
+
+def coming_feedback(alert: Alert, who: str) -> Feedback | None:
+    """What is shown when somebody answered that they go; ``who`` is Spanish: ``Un vecino va``."""
+    if alert.kind not in ANSWERED_KINDS or alert.is_restricted:
+        return None
+    received = alert.opened_at.astimezone(SANTIAGO)
+    return Feedback("on_its_way", f"Recibido {received:%H:%M}. {who} en camino.")
+
+
+def outcome_words(alert: Alert, move: Move, reason: Reason | None) -> str:
+    """How an alert went on, in plain words for whoever asked for help; empty where there is no news."""
+    if move is Move.DISPATCH:
+        received = alert.opened_at.astimezone(SANTIAGO)
+        return f"Recibido {received:%H:%M}. Patrulla en camino."
+    if move is Move.CLOSE and reason is not None:
+        return _CLOSED_TEXTS[reason]
+    return ""

@@ -12,6 +12,19 @@ SILENT_BUTTONS = frozenset({"duress_button", "vif_button"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Confirm:
+    """The alert becomes one of ``priority`` once ``at_least`` people answer one of ``answers`` in time.
+
+    ``within_s`` counts from the opening; answers are ``coming``, ``nothing_found`` and ``help``.
+    """
+
+    at_least: int
+    within_s: float
+    priority: int
+    answers: frozenset[str] = frozenset({"help"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """A reason to open an alert, or to join the one that is open under the same ``dedup_key``.
 
@@ -36,6 +49,8 @@ class Finding:
     source_event: uuid.UUID | None = None
     rule_version: str = ""
     """Which version of the rule; empty for what is no rule in a file."""
+    confirm: Confirm | None = None
+    """What people are asked while the alert stays as urgent as this; None: nobody is asked."""
 
 
 def silent_button(device_id: int | None) -> str:

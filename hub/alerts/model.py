@@ -69,7 +69,7 @@ COLUMNS = ", ".join(Alert.__slots__)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogEntry:
     """One line of an alert's timeline. ``move`` is a lifecycle move or what the hub did:
-    opened, joined, cleared, covered, uncovered, notified, notify_failed, escalated."""
+    opened, joined, cleared, covered, uncovered, notified, notify_failed, escalated, unconfirmed."""
 
     log_id: int
     alert_id: uuid.UUID

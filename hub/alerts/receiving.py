@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from hub.alerts import children, few
+from hub.alerts import children, few, questions
 from hub.alerts.few import Scope
 from hub.alerts.finding import Finding
 from hub.alerts.model import Outcome
@@ -36,10 +36,13 @@ async def receive(
     ordinary = [f for f in findings if few.is_ordinary(f)]
     others = [f for f in findings if not few.is_ordinary(f)]
     if not others:
-        return await open_or_join(connection, ordinary, now)
+        outcomes = await open_or_join(connection, ordinary, now)
+        await questions.ask(connection, outcomes, now)
+        return outcomes
     plan = await _plan(connection, others, now)
     outcomes = await open_or_join(connection, [*ordinary, *plan.plain, *plan.parents], now)
     await _gather(connection, plan, outcomes, now)
+    await questions.ask(connection, outcomes, now)
     return outcomes
 
 

@@ -40,7 +40,15 @@ from hub.alerts.silences import (
     past_silences,
 )
 from hub.alerts.visibility import may_see, visible_to
-from hub.alerts.working import ConflictError, UnknownAlertError, move
+from hub.alerts.working import (
+    ConflictError,
+    UnknownAlertError,
+    add_line,
+    locked_alert,
+    move,
+    move_within,
+    send_feedback,
+)
 
 __all__ = [
     "CHANNEL",
@@ -68,6 +76,7 @@ __all__ = [
     "Silences",
     "UnknownAlertError",
     "about_to_end",
+    "add_line",
     "alerts_linked_to",
     "calm_loop",
     "change_priority",
@@ -84,13 +93,16 @@ __all__ = [
     "list_children",
     "list_open",
     "list_silences",
+    "locked_alert",
     "may_see",
     "move",
+    "move_within",
     "open_or_join",
     "past_silences",
     "receive",
     "reclassify",
     "search",
+    "send_feedback",
     "sign",
     "signatures",
     "timeline",

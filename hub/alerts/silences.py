@@ -142,7 +142,7 @@ async def note_held_back(connection: Connection, held_back: Mapping[int, int], n
 
 
 async def create_silence(
-    pool: Pool,
+    pool: Pool | Connection,
     *,
     sort: Sort,
     author: str,

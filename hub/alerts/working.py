@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import asyncpg
 
 from hub.alerts.children import close_children
-from hub.alerts.feedback import feedback_for
+from hub.alerts.feedback import Feedback, feedback_for
 from hub.alerts.lifecycle import FINAL, AlertError, IncompleteMoveError, Move, Reason, State, Step, apply
 from hub.alerts.model import COLUMNS, Alert
 from hub.alerts.opening import CHANNEL
@@ -56,24 +56,48 @@ async def move(
     step = Step(
         move=move, author=author, at=now, note=_clean(note), reason=reason, target=_clean(target or "")
     )
-    other_id = _merge_target(step)
     async with pool.acquire() as connection, connection.transaction():
-        locked = await _lock(connection, [alert_id] if other_id is None else [alert_id, other_id])
-        alert = locked.get(alert_id)
-        if alert is None:
-            raise UnknownAlertError(f"no alert {alert_id}")
-        if expected_version is not None and alert.version != expected_version:
-            raise ConflictError(f"version is {alert.version}, not {expected_version}", alert)
-        after = changed(alert, step)
-        if other_id is not None:
-            await _join(connection, alert, locked.get(other_id), step)
-        stored = await _store(connection, alert, after, step)
-        await follow(connection, alert_id, alert.state, after.state, now)
-        if stored.state in FINAL and alert.state not in FINAL and stored.reason is not None:
-            await close_children(connection, stored, stored.reason.value, author, now)
-        await _send_feedback(connection, stored, step)
+        stored = await move_within(connection, alert_id, step, expected_version)
     log.info("alert %s: %s, now %s", alert_id, move.value, stored.state.value)
     return stored
+
+
+async def move_within(
+    connection: Connection, alert_id: uuid.UUID, step: Step, expected_version: int | None = None
+) -> Alert:
+    """:func:`move` inside the caller's transaction, which must end when this raises."""
+    other_id = _merge_target(step)
+    locked = await _lock(connection, [alert_id] if other_id is None else [alert_id, other_id])
+    alert = locked.get(alert_id)
+    if alert is None:
+        raise UnknownAlertError(f"no alert {alert_id}")
+    if expected_version is not None and alert.version != expected_version:
+        raise ConflictError(f"version is {alert.version}, not {expected_version}", alert)
+    after = changed(alert, step)
+    if other_id is not None:
+        await _join(connection, alert, locked.get(other_id), step)
+    stored = await _store(connection, alert, after, step)
+    await follow(connection, alert_id, alert.state, after.state, step.at)
+    if stored.state in FINAL and alert.state not in FINAL and stored.reason is not None:
+        await close_children(connection, stored, stored.reason.value, step.author, step.at)
+    await send_feedback(connection, stored, feedback_for(stored, step), step.at)
+    return stored
+
+
+async def locked_alert(connection: Connection, alert_id: uuid.UUID) -> Alert:
+    """The alert under its row lock; raises :class:`UnknownAlertError`."""
+    found = (await _lock(connection, [alert_id])).get(alert_id)
+    if found is None:
+        raise UnknownAlertError(f"no alert {alert_id}")
+    return found
+
+
+async def add_line(
+    connection: Connection, alert: Alert, word: str, *, author: str, note: str, now: datetime
+) -> None:
+    """A line in the timeline that moves nothing: ``answered``, ``called``."""
+    step = Step(move=Move.COMMENT, author=author, at=now, note=_clean(note))
+    await _log(connection, alert.alert_id, step, word, alert.state, alert.state)
 
 
 def changed(alert: Alert, step: Step) -> Alert:
@@ -189,8 +213,10 @@ async def _log(
     )
 
 
-async def _send_feedback(connection: Connection, alert: Alert, step: Step) -> None:
-    feedback = feedback_for(alert, step)
+async def send_feedback(
+    connection: Connection, alert: Alert, feedback: Feedback | None, now: datetime
+) -> None:
+    """Queue the command that shows ``feedback`` at the device whose event raised the alert."""
     if feedback is None or alert.device_id is None:
         return
     rows = await connection.fetch(_RAISED_BY, alert.alert_id, alert.device_id)
@@ -207,8 +233,8 @@ async def _send_feedback(connection: Connection, alert: Alert, step: Step) -> No
             "feedback": feedback.feedback,
             "text": feedback.text,
         },
-        step.at + timedelta(seconds=FEEDBACK_LIFE_S),
-        step.at,
+        now + timedelta(seconds=FEEDBACK_LIFE_S),
+        now,
     )
 
 

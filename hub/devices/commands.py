@@ -13,7 +13,7 @@ import msgspec
 
 from edge import contract
 from edge.contract import Command, CommandResult, Leaf, ResultState
-from hub.clock import Clock
+from hub.clock import Clock, wake_or_sleep
 from hub.database import UNAVAILABLE, Connection, Pool
 
 log = logging.getLogger(__name__)
@@ -68,17 +68,7 @@ async def commands_loop(pool: Pool, publish: Publish, clock: Clock, wake: asynci
                 pass
         except UNAVAILABLE as error:
             log.warning("commands wait: database away (%s)", type(error).__name__)
-        await _wake_or_poll(wake, clock)
-
-
-async def _wake_or_poll(wake: asyncio.Event, clock: Clock) -> None:
-    waits = [asyncio.ensure_future(wake.wait()), asyncio.ensure_future(clock.sleep(POLL_S))]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
+        await wake_or_sleep(wake, clock, POLL_S)
 
 
 async def send_due(pool: Pool, publish: Publish, clock: Clock) -> int:

@@ -1,30 +1,32 @@
-"""Import of the people who are warned: a CSV file; a bad line never stops the others."""
+"""The people who are warned: import of a list, where a bad line never stops the others; list and export."""
 
-import csv
 import logging
-import re
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from datetime import datetime, time
+from typing import Any
 
-import phonenumbers
+from hub.database import Connection, Pool
+from hub.devices.import_fields import FieldError, Problem
+from hub.notify.contact_file import Contact, PeopleFile, read_csv, read_people, write_csv
+from hub.notify.phones import masked, normal_phone
+from hub.notify.text import SANTIAGO
 
-from hub.database import Pool
-from hub.devices.import_fields import FieldError, Problem, quoted
+__all__ = [
+    "Contact",
+    "FieldError",
+    "Person",
+    "Report",
+    "export_csv",
+    "import_csv",
+    "list_people",
+    "masked",
+    "normal_phone",
+    "read_csv",
+    "render_report",
+]
 
 log = logging.getLogger(__name__)
-
-COLUMNS = ("name", "phone", "watch_group")
-REQUIRED = ("name", "phone")
-MAX_LABEL_CHARS = 120
-MAX_LINE_CHARS = 4096
-MAX_FILE_CHARS = 16 * 1024 * 1024
-
-# Chilean mobiles and landlines are one kind to phonenumbers: only the shape tells who can read an SMS.
-_MOBILE = re.compile(r"\+569[0-9]{8}\Z")
-# Any phone that a person may have written; stops letters, which phonenumbers would dial as a keypad does.
-_WRITTEN = re.compile(r"\+?[0-9][0-9 ().\-/]*\Z|\([0-9][0-9 ().\-/]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,66 +39,23 @@ class Report:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """A person of the list; ``phone`` is E.164; ``watch_group`` None where the list has no such column."""
-
-    name: str
-    phone: str
-    watch_group: str | None
-
-
-def normal_phone(text: str) -> str:
-    """A Chilean mobile as E.164; raises :class:`FieldError` for anything that gets no SMS."""
-    written = " ".join(unicodedata.normalize("NFKC", text).split())
-    if not written:
-        raise FieldError("falta el teléfono", "Escriba el celular, por ejemplo +56987654321.")
-    if not _WRITTEN.match(written):
-        raise FieldError("el teléfono tiene caracteres que no son de un número", "Escriba solo el número.")
-    digits = re.sub(r"[^0-9+]", "", written)
-    if _is_short(digits):
-        raise FieldError(
-            f"{digits} es un número de emergencia o de servicio", "Escriba el celular de la persona."
-        )
-    # "09-8765 4321" is how mobiles were dialled until 2018; kept, the 0 makes a number of ten digits
-    national = digits[1:] if digits.startswith("0") and not digits.startswith("00") else digits
-    try:
-        number = phonenumbers.parse(national, "CL")
-    except phonenumbers.NumberParseException:
-        raise FieldError("el teléfono no es un número posible", "Revise las cifras.") from None
-    phone = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    if not phonenumbers.is_valid_number(number) or not _MOBILE.match(phone):
-        raise FieldError(
-            "el teléfono no es un celular chileno que exista",
-            "Debe tener la forma +569 y ocho cifras; los fijos no reciben SMS.",
-        )
-    return phone
-
-
-def _is_short(digits: str) -> bool:
-    number = phonenumbers.PhoneNumber(country_code=56, national_number=int(digits.lstrip("+") or 0))
-    return len(digits) <= 5 or phonenumbers.is_valid_short_number_for_region(number, "CL")
-
-
 async def import_csv(pool: Pool, text: str) -> Report:
-    """Import ``text`` (columns name, phone and, if wanted, watch_group); the phone tells who is who.
+    """Import ``text`` (columns :data:`hub.notify.contact_file.COLUMNS`); the phone tells who is who.
 
     Importing a list again changes nothing. Who is not in it stays as they are, who was switched off stays
-    off, and a list without groups leaves the groups alone.
+    off, and what the list has no column for is left alone. Groups that are new are made.
     """
-    contacts, problems = read_csv(text)
-    rows = await pool.fetch(
-        _UPSERT,
-        [c.name for c in contacts],
-        [c.phone for c in contacts],
-        [c.watch_group for c in contacts],
-    )
+    people = read_people(text)
+    async with pool.acquire() as connection, connection.transaction():
+        rows = await _upsert(connection, people)
+        consents = await _keep_consents(connection, people.contacts)
     created = sum(row["is_new"] for row in rows)
+    changed = {row["phone"] for row in rows} | consents
     report = Report(
         created=created,
-        updated=len(rows) - created,
-        unchanged=len(contacts) - len(rows),
-        problems=tuple(problems),
+        updated=len(changed) - created,
+        unchanged=len(people.contacts) - len(changed),
+        problems=tuple(people.problems),
     )
     log.info(
         "contacts imported: %d created, %d updated, %d unchanged, %d problems",
@@ -108,100 +67,155 @@ async def import_csv(pool: Pool, text: str) -> Report:
     return report
 
 
+# What the file has no column for keeps its value: $13 names the columns that it has.
 _UPSERT = """
-insert into contacts (name, phone, watch_group)
-select n.name, n.phone, coalesce(n.watch_group, old.watch_group, '')
-from unnest($1::text[], $2::text[], $3::text[]) as n (name, phone, watch_group)
-left join contacts old using (phone)
-on conflict (phone) do update set name = excluded.name, watch_group = excluded.watch_group
-  where (contacts.name, contacts.watch_group) is distinct from (excluded.name, excluded.watch_group)
-returning xmax = 0 as is_new
+with made as (
+  insert into watch_groups (name) select distinct g from unnest($3::text[]) as g where g <> ''
+  on conflict do nothing
+)
+insert into contacts (name, phone, watch_group, cell, place, role, call_order, call_sign, signal, quiet_from,
+  quiet_until, bulletins)
+select n.name, n.phone, coalesce(n.watch_group, o.watch_group, ''), coalesce(n.cell, o.cell, ''),
+  coalesce(n.place, o.place, ''), coalesce(n.role, o.role, ''),
+  case when 'call_order' = any($13) then n.call_order else o.call_order end,
+  coalesce(n.call_sign, o.call_sign, ''), coalesce(n.signal, o.signal, ''),
+  case when 'quiet_from' = any($13) then n.quiet_from else o.quiet_from end,
+  case when 'quiet_from' = any($13) then n.quiet_until else o.quiet_until end,
+  coalesce(n.bulletins, o.bulletins, false)
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8::text[],
+    $9::text[], $10::time[], $11::time[], $12::bool[])
+  as n (name, phone, watch_group, cell, place, role, call_order, call_sign, signal, quiet_from, quiet_until,
+        bulletins)
+left join contacts o using (phone)
+order by n.phone
+on conflict (phone) do update set name = excluded.name, watch_group = excluded.watch_group,
+  cell = excluded.cell, place = excluded.place, role = excluded.role, call_order = excluded.call_order,
+  call_sign = excluded.call_sign, signal = excluded.signal, quiet_from = excluded.quiet_from,
+  quiet_until = excluded.quiet_until, bulletins = excluded.bulletins
+where (contacts.name, contacts.watch_group, contacts.cell, contacts.place, contacts.role,
+    contacts.call_order, contacts.call_sign, contacts.signal, contacts.quiet_from, contacts.quiet_until,
+    contacts.bulletins)
+  is distinct from (excluded.name, excluded.watch_group, excluded.cell, excluded.place, excluded.role,
+    excluded.call_order, excluded.call_sign, excluded.signal, excluded.quiet_from, excluded.quiet_until,
+    excluded.bulletins)
+returning phone, xmax = 0 as is_new
 """
 
 
-def read_csv(text: str) -> tuple[list[Contact], list[Problem]]:
-    """The people of a list in order of their phones, and what is wrong with it. Pure."""
-    if len(text) > MAX_FILE_CHARS:
-        return [], [Problem(None, "el archivo supera los 16 MB", "Divídalo en varios.")]
-    # line by line, so that a forgotten quotation mark costs its own line only
-    lines = [
-        (n, line) for n, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1) if line.strip(" \t;,")
-    ]
-    if not lines:
-        return [], [Problem(None, "el archivo está vacío", f"La primera línea dice: {','.join(COLUMNS)}.")]
-    first_number, first = lines[0]
-    separator = ";" if first.count(";") >= first.count(",") else ","
-    try:
-        header = _header(_split(first, separator))
-    except FieldError as error:
-        return [], [Problem(first_number, error.problem, error.remedy)]
-    contacts: dict[str, Contact] = {}
-    problems: list[Problem] = []
-    for number, line in lines[1:]:
-        try:
-            _add(contacts, _contact(dict(_cells(header, _split(line, separator)))))
-        except FieldError as error:
-            problems.append(Problem(number, error.problem, error.remedy))
-    return [contacts[phone] for phone in sorted(contacts)], problems
+async def _upsert(connection: Connection, people: PeopleFile) -> Sequence[Any]:
+    fields = [name for name in Contact.__slots__ if name != "consent"]
+    columns = [[getattr(contact, name) for contact in people.contacts] for name in fields]
+    return await connection.fetch(_UPSERT, *columns, sorted(people.columns))
 
 
-def _add(contacts: dict[str, Contact], contact: Contact) -> None:
-    if contact.phone in contacts:
-        raise FieldError("el teléfono está repetido en el archivo", "Vale la primera línea.")
-    contacts[contact.phone] = contact
+# The day begins in Chile; the same consent imported again is one row.
+_CONSENT = """
+with given as (
+  insert into consents (contact_id, scope, is_given, how, proof, author, at)
+  select c.contact_id, 'alerts', true, n.how, n.proof, n.author, n.at
+  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+    as n (phone, how, proof, author, at)
+  join contacts c using (phone)
+  on conflict do nothing
+  returning contact_id
+)
+select c.phone from given join contacts c using (contact_id)
+"""
 
 
-def _header(cells: list[str]) -> list[str]:
-    header = [" ".join(cell.split()).lower() for cell in cells]
-    missing = [name for name in REQUIRED if name not in header]
-    if missing:
-        raise FieldError(
-            f"en el encabezado falta: {', '.join(missing)}",
-            f"La primera línea nombra las columnas: {', '.join(COLUMNS)}.",
-        )
-    return header
-
-
-def _split(line: str, separator: str) -> list[str]:
-    if len(line) > MAX_LINE_CHARS:
-        raise FieldError("la línea es demasiado larga", "Revise comillas y saltos de línea.")
-    try:
-        return next(csv.reader([line], delimiter=separator, strict=True, skipinitialspace=True))
-    except (csv.Error, StopIteration):
-        raise FieldError("las comillas no calzan", "Cierre cada comilla en la misma línea.") from None
-
-
-def _cells(header: list[str], cells: list[str]) -> Iterator[tuple[str, str]]:
-    if any(cell.strip() for cell in cells[len(header) :]):
-        raise FieldError(
-            f"tiene {len(cells)} columnas y el encabezado {len(header)}", "Revise los separadores."
-        )
-    # a short line lacks its last cells, not its last columns
-    return (
-        (name, cell)
-        for name, cell in zip_longest(header, cells[: len(header)], fillvalue="")
-        if name in COLUMNS
+async def _keep_consents(connection: Connection, contacts: Sequence[Contact]) -> set[str]:
+    """Phones of those whose consent is new."""
+    given = [(c.phone, c.consent) for c in contacts if c.consent is not None]
+    rows = await connection.fetch(
+        _CONSENT,
+        [phone for phone, _ in given],
+        [consent.how for _, consent in given],
+        [consent.proof for _, consent in given],
+        [consent.author for _, consent in given],
+        [datetime.combine(consent.day, time(), SANTIAGO) for _, consent in given],
     )
+    return {row["phone"] for row in rows}
 
 
-def _contact(cells: Mapping[str, str]) -> Contact:
-    name = _label("el nombre", cells.get("name", ""))
-    if not name:
-        raise FieldError("falta el nombre", "Escriba cómo se llama la persona.")
-    return Contact(
-        name=name,
-        phone=normal_phone(cells.get("phone", "")),
-        watch_group=_label("el grupo", cells["watch_group"]) if "watch_group" in cells else None,
-    )
+# -------------------------------------------------------------------------------------------- list
 
 
-def _label(what: str, text: str) -> str:
-    label = unicodedata.normalize("NFC", " ".join(text.split()))
-    if len(label) > MAX_LABEL_CHARS:
-        raise FieldError(f"{what} tiene {len(label)} caracteres", f"Acórtelo a {MAX_LABEL_CHARS} o menos.")
-    if not label.isprintable():
-        raise FieldError(f"{what} {quoted(label)} no se puede mostrar", "Escríbalo de nuevo.")
-    return label
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Person:
+    """A contact as pages and lists show it. ``consent_at`` None: nothing proves that the person agreed."""
+
+    contact_id: int
+    name: str
+    phone: str
+    watch_group: str
+    cell: str
+    place: str
+    role: str
+    call_order: int | None
+    call_sign: str
+    signal: str
+    quiet_from: time | None
+    quiet_until: time | None
+    bulletins: bool
+    active: bool
+    left_at: datetime | None
+    consent_at: datetime | None
+    consent_how: str
+    consent_by: str
+    consent_proof: str
+
+    @classmethod
+    def from_row(cls, row: Any) -> "Person":
+        return cls(**{name: row[name] for name in cls.__slots__})
+
+
+MAX_PAGE = 1000
+# The newest word on consent counts, so that who took it back has none.
+_LIST = """
+select c.contact_id, c.name, c.phone, c.watch_group, c.cell, c.place, c.role, c.call_order, c.call_sign,
+  c.signal, c.quiet_from, c.quiet_until, c.bulletins, c.active, c.left_at,
+  case when k.is_given then k.at end as consent_at,
+  case when k.is_given then k.how else '' end as consent_how,
+  case when k.is_given then k.author else '' end as consent_by,
+  case when k.is_given then k.proof else '' end as consent_proof
+from contacts c
+left join lateral (
+  select * from consents where contact_id = c.contact_id and scope = 'alerts'
+  order by at desc, consent_id desc limit 1
+) k on true
+where ($1::text is null or c.watch_group = $1) and c.contact_id > $2
+order by c.contact_id limit $3
+"""
+
+
+async def list_people(
+    pool: Pool, *, watch_group: str | None = None, limit: int = MAX_PAGE, after: int = 0
+) -> list[Person]:
+    """One page of contacts, active or not; pass the last ``contact_id`` as ``after``."""
+    rows = await pool.fetch(_LIST, watch_group, after, min(max(limit, 1), MAX_PAGE))
+    return [Person.from_row(row) for row in rows]
+
+
+async def everybody(pool: Pool, watch_group: str | None = None) -> list[Person]:
+    """All pages of :func:`list_people`."""
+    people: list[Person] = []
+    while page := await list_people(
+        pool, watch_group=watch_group, after=people[-1].contact_id if people else 0
+    ):
+        people += page
+    return people
+
+
+async def export_csv(pool: Pool, watch_group: str | None = None) -> str:
+    """The active contacts as a file that :func:`import_csv` takes and that changes nothing."""
+    people = [person for person in await everybody(pool, watch_group) if person.active]
+    return write_csv(_exported(person) for person in people)
+
+
+def _exported(person: Person) -> dict[str, Any]:
+    values: dict[str, Any] = {name: getattr(person, name) for name in Person.__slots__}
+    local = None if person.consent_at is None else person.consent_at.astimezone(SANTIAGO)
+    return values | {"consent_on": "" if local is None else f"{local:%Y-%m-%d}"}
 
 
 def render_report(report: Report) -> str:

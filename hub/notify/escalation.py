@@ -210,12 +210,11 @@ def transport_for(how: Sequence[str], available: Collection[str]) -> str:
     return next((name for name in (*how, *others) if name in available), "sms")
 
 
-def calendars_of(policies: Iterable[Policy]) -> frozenset[str]:
-    """Every calendar that a policy calls people from."""
+def targets_of(policies: Iterable[Policy]) -> frozenset[Target]:
+    """Everybody whom the policies name."""
     return frozenset(
-        target.name
+        target
         for policy in policies
         for group in (policy.remind, *(step.who + step.otherwise for step in policy.steps))
         for target in group
-        if target.who is Who.ON_CALL
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from hub.alerts.model import RESTRICTED_KINDS, Outcome
-from hub.notify.text import alert_text, notice_text, restricted_text
+from hub.notify.text import alert_text, notice_text, question_text, restricted_text
 
 DUTY = "turno"
 """The recipient that every notified alert has: the phone of whoever is on duty, from the settings."""
@@ -64,7 +64,7 @@ def drafts_for(outcomes: Iterable[Outcome], settings: NotifySettings, now: datet
 
 
 def _drafts(outcome: Outcome, settings: NotifySettings, now: datetime) -> list[Draft]:
-    if outcome.priority > _LEAST_URGENT_FOR_DUTY:
+    if outcome.priority > _LEAST_URGENT_FOR_DUTY and outcome.finding.confirm is None:
         return []
     text = _text(outcome, settings, now)
     groups: list[str | None] = [None]
@@ -85,7 +85,7 @@ def _drafts(outcome: Outcome, settings: NotifySettings, now: datetime) -> list[D
 def _concerns_neighbours(outcome: Outcome) -> bool:
     """Never for a restricted alert: whoever it is about may be a neighbour. Drills stay in the house."""
     return (
-        outcome.priority <= _LEAST_URGENT_FOR_GROUP
+        (outcome.priority <= _LEAST_URGENT_FOR_GROUP or outcome.finding.confirm is not None)
         and outcome.finding.watch_group != ""
         and outcome.kind not in RESTRICTED_KINDS | EQUIPMENT_KINDS
         and not outcome.finding.is_drill
@@ -97,8 +97,10 @@ def _text(outcome: Outcome, settings: NotifySettings, now: datetime) -> str:
     if outcome.kind in RESTRICTED_KINDS:
         return restricted_text(code=outcome.code, happened_at=finding.happened_at, now=now)
     place = finding.place or finding.sector
-    if outcome.priority > _LEAST_URGENT_FOR_GROUP or outcome.kind in EQUIPMENT_KINDS:
-        return notice_text(
+    is_question = finding.confirm is not None and outcome.opened
+    if is_question or outcome.priority > _LEAST_URGENT_FOR_GROUP or outcome.kind in EQUIPMENT_KINDS:
+        words = question_text if is_question else notice_text
+        return words(
             code=outcome.code,
             kind=outcome.kind,
             place=place,

@@ -2,6 +2,7 @@
 
 import importlib.resources
 import logging
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,8 +13,20 @@ import yaml
 
 from hub.alerts.model import RESTRICTED_KINDS
 from hub.clock import Clock
-from hub.notify.escalation import DUTY_TARGET, NAMED, Policies, Policy, PolicyStep, Target, Who, schedule
+from hub.database import Pool
+from hub.notify.escalation import (
+    DUTY_TARGET,
+    NAMED,
+    Policies,
+    Policy,
+    PolicyStep,
+    Target,
+    Who,
+    schedule,
+    targets_of,
+)
 from hub.notify.text import elapsed_text
+from hub.watching import stamp_of
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +95,27 @@ def render(policies: Policies) -> str:
     return "\n".join(lines)
 
 
+_UNKNOWN = {
+    Who.ON_CALL: "el calendario «{}» no tiene turnos; impórtelos: almenara-hub oncall import",
+    Who.GROUP: "el grupo «{}» no tiene contactos; impórtelos: almenara-hub contacts import",
+}
+
+
+async def unknown_targets(pool: Pool, policies: Policies) -> list[str]:
+    """Whom the policies name and nobody has entered yet; each with what to do (Spanish)."""
+    known = {
+        Who.ON_CALL: "select distinct calendar from oncall_turns",
+        Who.GROUP: "select distinct watch_group from contacts where active",
+    }
+    named = sorted(targets_of(policies.policies), key=str)
+    problems = []
+    for who, sql in known.items():
+        names = {row[0] for row in await pool.fetch(sql)}
+        missing = [t.name for t in named if t.who is who and t.name not in names]
+        problems += [_UNKNOWN[who].replace("{}", name) for name in missing]
+    return problems
+
+
 class PolicyBook:
     """The policies in force: those of ``path`` where that file is, else those that come with the hub.
 
@@ -91,14 +125,14 @@ class PolicyBook:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamp = self._look()
+        self._stamp = stamp_of(path)
         self._current = load(path if self._stamp else None)
 
     def __call__(self) -> Policies:
         return self._current
 
     def refresh(self) -> None:
-        stamp = self._look()
+        stamp = stamp_of(self._path)
         if stamp == self._stamp:
             return
         self._stamp = stamp
@@ -108,13 +142,6 @@ class PolicyBook:
             log.error("the escalation policies stay as they were: %s", error)  # noqa: TRY400 - it says it all
         else:
             log.info("%d escalation policies in force", len(self._current.policies))
-
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_mtime_ns, found.st_size
 
 
 WATCH_S = 5.0
@@ -369,11 +396,38 @@ def _check(node: yaml.Node, fields: dict[str, yaml.Node], policy: Policy) -> Non
             "dispatch_within_s cuenta desde el acuse y no puede ser menor que acknowledge_within_s.",
         )
     _check_quorums(fields, policy)
+    _check_waits(fields, policy)
+
+
+def _check_waits(fields: dict[str, yaml.Node], policy: Policy) -> None:
+    planned = schedule(policy)
+    if planned and planned[-1][0] > MAX_SECONDS:
+        raise _WrongError(
+            fields["steps"],
+            f"el último paso no se alcanza: espera {elapsed_text(planned[-1][0])} en total",
+            f"Sume a lo más {MAX_SECONDS // 86_400} días, repeticiones incluidas.",
+        )
+    for name in ("remind", "remind_how"):
+        if name in fields and not policy.remind_every_s and not policy.dispatch_within_s:
+            raise _WrongError(
+                fields[name],
+                f"{name} no se alcanza nunca: no hay recordatorios",
+                "Agregue remind_every_s o dispatch_within_s, o quítelo.",
+            )
 
 
 def _check_quorums(fields: dict[str, yaml.Node], policy: Policy) -> None:
-    asked = False
+    asked, told = False, _told_at_once(policy)
     for node, step in zip(_items(fields["steps"]) if "steps" in fields else [], policy.steps, strict=True):
+        told |= {*step.who, *step.otherwise}
+        most = sum(map(_people, told))
+        if step.until_confirmed is not None and step.until_confirmed > most:
+            raise _WrongError(
+                node,
+                f"until_confirmed: {step.until_confirmed} no se cumple nunca: hasta aquí se avisa"
+                f" a lo más a {most:.0f}",
+                "Baje el número, o avise antes a más personas.",
+            )
         if step.until_confirmed is not None and not asked and step.repeat == 0:
             raise _WrongError(
                 node,
@@ -381,6 +435,20 @@ def _check_quorums(fields: dict[str, yaml.Node], policy: Policy) -> None:
                 "Agregue repeat, o póngalo en un paso posterior.",
             )
         asked = True
+
+
+def _told_at_once(policy: Policy) -> set[Target]:
+    """Who hears of the alert before any step: the group of its place too, where it is urgent."""
+    is_urgent = bool(policy.priorities & {1, 2})
+    is_restricted = bool(policy.kinds) and policy.kinds <= RESTRICTED_KINDS
+    return {DUTY_TARGET, Target(Who.NEIGHBOURS)} if is_urgent and not is_restricted else {DUTY_TARGET}
+
+
+def _people(target: Target) -> float:
+    """How many people may answer: a calendar has one on call, a group any number, an institution none."""
+    if target.who in (Who.NEIGHBOURS, Who.GROUP):
+        return math.inf
+    return 0 if target.who is Who.INSTITUTION else 1
 
 
 def _check_against(node: yaml.Node, policy: Policy, earlier: list[Policy]) -> None:

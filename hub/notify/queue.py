@@ -25,6 +25,8 @@ HASTY_PRIORITY = 2
 class Notification:
     """A claimed row. ``phone`` is None for the duty recipient and for a contact that was switched off.
 
+    An answer goes to the number that it answers, whoever that is by now.
+
     ``lease_until`` is also the proof of the claim: a newer claim has another one.
     """
 
@@ -265,7 +267,8 @@ due as (
   select notification_id, attempts, $1, $2 from claimed
 )
 select c.notification_id, c.alert_id, c.contact_id, c.recipient, $1::text as transport, c.priority, c.text,
-  c.due_at, c.attempts, c.lease_until, c.created_at, p.phone, coalesce(a.code, '') as code
+  c.due_at, c.attempts, c.lease_until, c.created_at, coalesce(c.reply_to, p.phone) as phone,
+  coalesce(a.code, '') as code
 from claimed c
 left join contacts p on p.contact_id = c.contact_id and p.active
 left join alerts a on a.alert_id = c.alert_id

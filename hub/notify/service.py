@@ -76,16 +76,21 @@ async def enqueue_for(
     return await queue.enqueue(connection, drafts, now, first_steps(news, policies, now), claim)
 
 
-async def confirm(pool: Pool, alert_id: uuid.UUID, person: str, answer: str, at: datetime) -> None:
-    """Remember what a person answered: ``coming``, ``nothing_found`` or ``help``; the newest answer counts.
+async def confirm(
+    connection: Pool | Connection, alert_id: uuid.UUID, person: str, answer: str, at: datetime
+) -> None:
+    """Remember what a person answered: ``coming``, ``nothing_found``, ``help`` or ``not_coming``.
 
-    ``person`` is ``contact:<id>`` or ``user:<login>``. Enough people who come end the steps that wait for
-    them (``until_confirmed``).
+    The newest answer counts. ``person`` is ``contact:<id>`` or ``user:<login>``. Enough people who come end
+    the steps that wait for them (``until_confirmed``). A question that the alert's rule asked is looked at
+    now.
     """
-    await pool.execute(
-        "insert into confirmations (alert_id, person, answer, at) values ($1, $2, $3, $4)"
-        " on conflict (alert_id, person) do update set answer = excluded.answer, at = excluded.at"
-        " where confirmations.at <= excluded.at",
+    await connection.execute(
+        "with answered as ("
+        "  insert into confirmations (alert_id, person, answer, at) values ($1, $2, $3, $4)"
+        "  on conflict (alert_id, person) do update set answer = excluded.answer, at = excluded.at"
+        "  where confirmations.at <= excluded.at)"
+        " update alert_questions set due_at = least(due_at, $4) where alert_id = $1 and due_at is not null",
         alert_id,
         person,
         answer,
@@ -351,7 +356,7 @@ def _unsure(cause: str) -> TransportError:
 
 
 def _outgoing(notification: Notification, settings: NotifySettings, at: datetime) -> Outgoing:
-    is_duty = notification.contact_id is None
+    is_duty = notification.contact_id is None and notification.phone is None
     if not is_duty and notification.phone is None:
         raise TransportError("la persona ya no está activa", permanent=True)
     return Outgoing(

@@ -29,6 +29,7 @@ KIND_WORDS: Mapping[str, str] = {
     "panic": "PANICO",
     "man_down": "PERSONA CAIDA",
     "smoke": "HUMO",
+    "smoke_suspected": "POSIBLE HUMO",
     "tamper": "SABOTAJE",
     "camera_moved": "CAMARA MOVIDA",
     "gate_open": "PORTON ABIERTO",
@@ -53,6 +54,9 @@ KIND_WORDS: Mapping[str, str] = {
     "room_silent": "CENTRAL SIN OPERADOR",
     "transport_down": "TRANSPORTE CAIDO",
     "transport_credit": "SALDO BAJO",
+    "sms_help": "PIDE AYUDA",
+    "sms_stranger": "NUMERO NO INSCRITO",
+    "drill": "SIMULACRO",
 }
 _MAX_KIND_CHARS = 24
 _MAX_CODE_CHARS = 12
@@ -108,6 +112,15 @@ def notice_text(
     """What the duty phone reads of equipment and of what can wait: nobody is in danger."""
     head = "SIMULACRO" if is_drill else "AVISO"
     return _compose(head, code, kind, place, happened_at, now, ["Revise la consola."])
+
+
+def question_text(
+    *, code: str, kind: str, place: str, happened_at: datetime, now: datetime, is_drill: bool = False
+) -> str:
+    """What neighbours read of something that nobody has confirmed yet: they are asked what they see."""
+    head = "SIMULACRO ¿CONFIRMA?" if is_drill else "¿CONFIRMA?"
+    sentences = ["Mire sin acercarse. Responda 1 voy, 2 sin novedad, 3 ayuda."]
+    return _compose(head, code, kind, place, happened_at, now, sentences)
 
 
 def restricted_text(*, code: str, happened_at: datetime, now: datetime) -> str:

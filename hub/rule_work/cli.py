@@ -37,6 +37,13 @@ def add_rules(
     trial.add_argument("--json", action="store_true", help="escribe el resultado como JSON")
     add_server_options(trial)
     trial.set_defaults(act=_rehearse)
+    example = actions.add_parser(
+        "example-history", help="llena una base vacía con un mes de una comuna ficticia, para ensayar"
+    )
+    example.add_argument("--days", type=int, default=30, metavar="DÍAS", help="cuánta historia (30)")
+    example.add_argument("--seed", type=int, metavar="N", help="la misma semilla da los mismos datos")
+    add_server_options(example)
+    example.set_defaults(act=_example_history)
 
 
 async def _check(_settings: HubSettings, arguments: argparse.Namespace) -> int:
@@ -106,6 +113,30 @@ async def _rehearse(settings: HubSettings, arguments: argparse.Namespace) -> int
         found = await rehearse(pool, rules, Span(until - length, until), _progress)
     print(json.dumps(found.as_json()) if arguments.json else _text(found))
     return 1 if found.failures else 0
+
+
+async def _example_history(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub import example_history as example
+    from hub.app import open_database
+
+    if not 1 <= arguments.days <= 90:
+        print("--days va de 1 a 90", file=sys.stderr)
+        return 2
+    until = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    length = example.Length(until - timedelta(days=arguments.days), until)
+    seed = example.SEED if arguments.seed is None else arguments.seed
+    async with open_database(settings) as pool:
+        try:
+            written = await example.write(pool, length, seed)
+        except example.HistoryError as error:
+            print(error, file=sys.stderr)
+            return 1
+    print(
+        f"Comuna ficticia de {example.INHABITANTS} habitantes, semilla {seed}: {written.devices} equipos,"
+        f" {written.events} eventos, {written.measurements} mediciones, {written.alerts} alertas cerradas"
+    )
+    print("Ensaye un borrador con: almenara-hub rules rehearse ARCHIVO --since 30d")
+    return 0
 
 
 def _progress(share: float) -> None:

@@ -18,6 +18,13 @@ HOUR = timedelta(hours=1)
 FAILED = "rule_failed"
 FLOODED = "rule_flood"
 
+REFRESH_S = 60.0
+
+# What each rule opened within the last hour, on whichever hub.
+_OPENED = """
+    select rule, dedup_key, max(opened_at) as at from alerts
+    where opened_at > $1 and rule = any($2) group by rule, dedup_key
+"""
 _STOP = """
     insert into rule_stops (rule, version, stopped_at, cause) values ($1, $2, $3, $4) on conflict do nothing
 """
@@ -32,7 +39,11 @@ class _Told:
 
 
 class Health:
-    """Counts of one hub process; that a rule was stopped is a row, and holds for all."""
+    """Counts of errors of one hub process; that a rule was stopped is a row, and holds for all.
+
+    What a rule opened is counted here as it happens and read once a minute from the alerts: there the
+    other hubs' alerts stand too, and those of before a restart.
+    """
 
     def __init__(self) -> None:
         self._failures: dict[str, int] = {}
@@ -84,6 +95,11 @@ class Health:
         told = self._told.setdefault(rule.name, _Told())
         told.at = {key: at for key, at in told.at.items() if now - at < HOUR}
         return told
+
+    async def count_opened(self, pool: Pool, rules: Iterable[str], now: datetime) -> None:
+        """Learn what was opened by any hub within the last hour."""
+        for row in await pool.fetch(_OPENED, now - HOUR, list(rules)):
+            self._told.setdefault(row["rule"], _Told()).at.setdefault(row["dedup_key"], row["at"])
 
     def admit(self, rule: Rule, findings: Iterable[Finding], now: datetime) -> tuple[list[Finding], int]:
         """(those that may open alerts, how many are held back): at most ``max_per_hour`` different ones.

@@ -15,6 +15,7 @@ from hub.clock import Clock
 from hub.database import UNAVAILABLE, Connection, Pool
 from hub.devices.registry import COLUMNS, Device
 from hub.metrics import Metrics
+from hub.rule_work.health import REFRESH_S
 from hub.rule_work.memories import CHANNEL, memory_of
 from hub.rule_work.work import React, RuleWork
 from hub.rules.evaluate import Decision
@@ -57,6 +58,16 @@ class Timers:
     clock: Clock
     listening_since: Callable[[], datetime | None]
     metrics: Metrics | None = None
+
+    async def count_loop(self) -> None:
+        """Keep the breakers of all hubs together, to the minute."""
+        health, rules = self.work.health, self.work
+        while True:
+            try:
+                await health.count_opened(self.pool, rules.rules.rules, self.clock.now())
+            except UNAVAILABLE as error:
+                log.warning("breakers count alone: database away (%s)", type(error).__name__)
+            await self.clock.sleep(REFRESH_S)
 
     async def run_loop(self) -> None:
         while True:

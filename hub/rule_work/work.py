@@ -77,13 +77,15 @@ class RuleWork:
 
     def sees_nothing(self, samples: Sequence[tuple[Point, Device]]) -> bool:
         """Whether judging the measurements would change nothing: it needs no transaction then."""
-        rules, memories = self.rules, self.memories
-        return not any(
-            not memories.knows(p.device_id)
-            or rules.wants(p.quantity, d.kind, p.value, memories.active(p.device_id))
-            for p, d in samples
-            if p.value is not None and rules.concerns(p.quantity)
-        )
+        concerns, wants = self.rules.concerns, self.rules.wants
+        knows, active = self.memories.knows, self.memories.active
+        for point, device in samples:
+            value, quantity, device_id = point.value, point.quantity, point.device_id
+            if value is None or not concerns(quantity):
+                continue
+            if not knows(device_id) or wants(quantity, device.kind, value, active(device_id)):
+                return False
+        return True
 
     async def judge_points(
         self, connection: Connection, samples: Sequence[tuple[Point, Device]], now: datetime

@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from hub.alerts.finding import RESTRICTED_KINDS, SILENT_BUTTONS, Finding, silent_button, without_place
+from hub.alerts.finding import (
+    RESTRICTED_KINDS,
+    SILENT_BUTTONS,
+    Confirm,
+    Finding,
+    silent_button,
+    without_place,
+)
 from hub.rules.asking import Around, holds
 from hub.rules.errors import ConditionError
 from hub.rules.model import SCOPE_OF, By, Happening, Place, Reading, Rule, Signal, Told, instant
@@ -27,10 +34,11 @@ def finding_of(
     happened_at = instant(told.at_s)
     event = signal if isinstance(signal, Happening) else None
     is_hidden = device.kind in SILENT_BUTTONS and rule.kind not in RESTRICTED_KINDS and rule.priority > 1
+    priority = _priority_at(rule, happened_at) if signal is None else _priority(rule, signal, around)
     found = Finding(
         rule=rule.name,
         kind=rule.kind,
-        priority=_priority_at(rule, happened_at) if signal is None else _priority(rule, signal, around),
+        priority=priority,
         dedup_key=_dedup_key(rule, device, is_drill),
         summary=_summary(rule, device, told, signal, now_s, is_hidden=is_hidden),
         happened_at=event.happened_at if event is not None and event.at == happened_at else happened_at,
@@ -45,8 +53,15 @@ def finding_of(
         is_drill=is_drill,
         source_event=event.id if event is not None else None,
         rule_version=rule.version,
+        confirm=_question(rule, priority),
     )
     return without_place(found) if is_hidden else found
+
+
+def _question(rule: Rule, priority: int) -> Confirm | None:
+    """What is as urgent already as people could make it waits for nobody's word."""
+    confirm = rule.confirm
+    return confirm if confirm is not None and confirm.priority < priority else None
 
 
 def _priority(rule: Rule, signal: Signal, around: Around) -> int:

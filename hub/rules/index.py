@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from hub.rules.model import NAMED, Happening, Reading, Rule, Signal
+from hub.rules.model import NAMED, Happening, Place, Reading, Rule, Signal
 from hub.rules.operators.sequence import Sequence as Chain
 from hub.rules.operators.threshold import Threshold
 
@@ -47,11 +47,16 @@ class _Readers:
                     yield rule
 
 
+MAX_KNOWN = 50_000
+"""Answers kept of which rules an event of a kind of device, sector and place concerns; then anew."""
+
+
 class Index:
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._by_type: dict[str, list[Rule]] = {}
         self._by_quantity: dict[str, list[Rule]] = {}
         self._readers: dict[tuple[str, str], _Readers] = {}
+        self._listeners: dict[tuple[str, str, str, str], tuple[Rule, ...]] = {}
         for rule in rules:
             for name in rule.operator.events:
                 self._by_type.setdefault(name, []).append(rule)
@@ -69,7 +74,7 @@ class Index:
     def rules_for(self, signal: Signal, active: Callable[[int], Collection[str]]) -> Iterator[Rule]:
         device = signal.device
         if isinstance(signal, Happening):
-            yield from (rule for rule in self._by_type.get(signal.type, ()) if rule.is_about(device))
+            yield from self._hearing(signal.type, device)
             return
         readers = self._readers.get((signal.quantity, device.kind)) or self._read(
             signal.quantity, device.kind
@@ -83,6 +88,17 @@ class Index:
             ):
                 continue
             yield rule
+
+    def _hearing(self, type_: str, device: Place) -> tuple[Rule, ...]:
+        """A rule asks for nothing of a device but these three, so the answer is theirs."""
+        key = (type_, device.kind, device.sector, device.place)
+        found = self._listeners.get(key)
+        if found is None:
+            if len(self._listeners) >= MAX_KNOWN:
+                self._listeners.clear()
+            found = tuple(rule for rule in self._by_type.get(type_, ()) if rule.is_about(device))
+            self._listeners[key] = found
+        return found
 
     def _read(self, quantity: str, kind: str) -> _Readers:
         found = self._readers[quantity, kind] = _readers(self._by_quantity.get(quantity, ()), kind)

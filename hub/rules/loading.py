@@ -4,14 +4,16 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import yaml
 
+from hub.alerts.finding import Confirm
 from hub.rules import words
 from hub.rules.condition import Condition, compile_condition
+from hub.rules.confirming import Answer
 from hub.rules.errors import ConditionError, Problem, RuleFileError
 from hub.rules.forms import operator_of
 from hub.rules.model import By, Example, ExampleSignal, Near, Raise, Rule
@@ -19,11 +21,13 @@ from hub.rules.nodes import Report, Table, choice, parse, plain
 from hub.rules.operators.absence import Absence
 from hub.rules.replay import run_examples
 from hub.rules.schedule import DAY_WORDS, SANTIAGO, SUMMER, Schedule, Window
+from hub.rules.sense import nonsense
 
 WATERMARK_S = 600.0
 WATERMARK_LIFE_S = 86_400.0
 """A call for help is answered a day later too; it says in its text that it is old."""
 MAX_PER_HOUR = 200
+MAX_QUESTION_S = 86_400.0
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,62}")
 
 
@@ -157,6 +161,7 @@ def _rule(table: Table, report: Report) -> Rule | None:
         "condition": conditions.of(table, "if"),
         "during": _schedule(table),
         "raises": tuple(_raises(table, conditions, priority)),
+        "confirm": _confirm(table, priority),
         "watermark_s": watermark_s,
         "max_per_hour": table.get("max_per_hour", words.count, MAX_PER_HOUR),
         "file": report.file,
@@ -170,7 +175,10 @@ def _rule(table: Table, report: Report) -> Rule | None:
         table.problem("«silence» mira cada dispositivo por sí solo; quite «by»", "by")
     if operator is None or len(report.problems) > before:
         return None
-    return Rule(operator=operator, **draft)
+    rule = Rule(operator=operator, **draft)
+    for key, text in nonsense(rule):
+        table.problem(text, key)
+    return rule if len(report.problems) == before else None
 
 
 class _Conditions:
@@ -216,6 +224,29 @@ def _raises(table: Table, conditions: _Conditions, base: int) -> Iterable[Raise]
         if found.condition is None and found.during is None:
             inner.problem("vale siempre: ponga esa prioridad en la regla, o agregue «if» o «during»")
         yield found
+
+
+ANSWERS = ("coming", "nothing_found", "help")
+
+
+def _confirm(table: Table, base: int) -> Confirm | None:
+    inner = table.table("confirm")
+    if inner is None:
+        return None
+    found = Confirm(
+        at_least=inner.need("at_least", words.count, 1),
+        within_s=inner.need("within", words.duration_s, 60.0),
+        priority=inner.need("priority", _priority, 1),
+        answers=frozenset(inner.words("answers")) or frozenset({"help"}),
+    )
+    inner.finish()
+    if found.priority >= base:
+        inner.problem("confirmar debe dar más urgencia que la prioridad de la regla: si no, no cambia nada")
+    for word in sorted(found.answers - {"coming", "help"}):
+        inner.problem(f"«{word}» no confirma nada; use help (ayuda) o coming (voy)", "answers")
+    if found.within_s > MAX_QUESTION_S:
+        inner.problem("nadie espera una respuesta más de un día; acorte «within»", "within")
+    return found
 
 
 # -------------------------------------------------------------------------------------- schedules
@@ -275,17 +306,29 @@ def _season(table: Table) -> tuple[tuple[int, int], tuple[int, int]] | None:
 
 def _examples(table: Table) -> Iterable[Example]:
     for inner in table.tables("examples"):
+        start = inner.need("start", _local, datetime(2026, 1, 1, 12, tzinfo=SANTIAGO))
         yield Example(
             name=inner.need("name", str, ""),
-            start=inner.need("start", _local, datetime(2026, 1, 1, 12, tzinfo=SANTIAGO)),
+            start=start,
             signals=tuple(_signal(part) for part in inner.tables("signals")),
             alerts=inner.need("alerts", _natural, 0),
             priority=inner.get("priority", _optional_priority, None),
             until_s=inner.get("until", words.duration_s, 0.0),
             kind=inner.get("device_kind", str, ""),
             near={k: float(v) for k, v in (plain(inner.take("near")) or {}).items()},
+            answers=tuple(_answer(part, start) for part in inner.tables("answers")),
         )
         inner.finish()
+
+
+def _answer(table: Table, start: datetime) -> Answer:
+    found = Answer(
+        at=start + timedelta(seconds=table.get("at", _offset, 0.0)),
+        person=table.need("person", str, ""),
+        answer=table.need("answer", choice(*ANSWERS), "help"),
+    )
+    table.finish()
+    return found
 
 
 def _optional_priority(text: str) -> int | None:

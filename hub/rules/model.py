@@ -9,7 +9,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
+from hub.alerts.finding import Confirm
 from hub.rules.condition import Condition
+from hub.rules.confirming import Answer
 from hub.rules.schedule import Schedule
 
 
@@ -264,6 +266,7 @@ class Rule:
     during: Schedule | None = None
     raises: tuple[Raise, ...] = ()
     near: tuple[Near, ...] = ()
+    confirm: Confirm | None = None
     watermark_s: float = 600.0
     max_per_hour: int = 200
     file: str = ""
@@ -301,7 +304,10 @@ class ExampleSignal:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A rule's own test: these signals, from the local time ``start`` on, raise ``alerts`` alerts."""
+    """A rule's own test: these signals, from the local time ``start`` on, raise ``alerts`` alerts.
+
+    ``priority`` is what they have in the end, after people's ``answers``.
+    """
 
     name: str
     start: datetime
@@ -311,3 +317,4 @@ class Example:
     until_s: float = 0.0
     kind: str = ""
     near: Mapping[str, float] = field(default_factory=dict)
+    answers: tuple[Answer, ...] = ()

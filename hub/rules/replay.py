@@ -3,14 +3,15 @@
 import heapq
 import itertools
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import msgspec
 
 from hub.alerts.finding import Finding
 from hub.rules.asking import Around, near_keys, place_key
+from hub.rules.confirming import confirmed_at
 from hub.rules.evaluate import Decision, Failure, RuleSet
 from hub.rules.model import (
     Example,
@@ -146,7 +147,15 @@ def run_example(rule: Rule, example: Example) -> Outcome:
         replay.feed(_signal(told, things[told.device], at), at + timedelta(seconds=told.late_s))
     last_s = max((s.at_s + s.late_s for s in example.signals), default=0.0)
     replay.advance(example.start + timedelta(seconds=max(example.until_s, last_s)))
-    return Outcome(rule.name, example.name, _problem(example, replay), replay.findings)
+    findings = [_after_answers(finding, example) for finding in replay.findings]
+    return Outcome(rule.name, example.name, _problem(example, replay, findings), findings)
+
+
+def _after_answers(finding: Finding, example: Example) -> Finding:
+    confirm = finding.confirm
+    if confirm is None or confirmed_at(confirm, finding.happened_at, example.answers) is None:
+        return finding
+    return replace(finding, priority=confirm.priority, confirm=None)
 
 
 def _near_of(rule: Rule, example: Example, device: Place) -> dict[NearKey, float]:
@@ -164,13 +173,13 @@ def _signal(told: ExampleSignal, thing: _Thing, at: datetime) -> Signal:
     return Happening(uuid.UUID(int=0), told.name, thing, at, "device", told.data.get("drill") is True, data)
 
 
-def _problem(example: Example, replay: Replay) -> str:
+def _problem(example: Example, replay: Replay, findings: Sequence[Finding]) -> str:
     if replay.failures:
         return f"la regla falla: {replay.failures[0].error}"
-    count = len(replay.findings)
+    count = len(findings)
     if count != example.alerts:
         return f"se esperaban {example.alerts} avisos y hubo {count}"
-    if example.priority is not None and any(f.priority != example.priority for f in replay.findings):
-        found = ", ".join(str(f.priority) for f in replay.findings)
+    if example.priority is not None and any(f.priority != example.priority for f in findings):
+        found = ", ".join(str(f.priority) for f in findings)
         return f"se esperaba prioridad {example.priority} y fue {found}"
     return ""

@@ -25,6 +25,13 @@ class Action(enum.StrEnum):
     RULES_PROMOTED = "rules_promoted"
     SILENCE_MADE = "silence_made"
     SILENCE_ENDED = "silence_ended"
+    PEOPLE_READ = "people_read"
+    PHONE_READ = "phone_read"
+    TEXTS_READ = "texts_read"
+    PERSON_CALLED = "person_called"
+    GROUP_CHANGED = "group_changed"
+    DRILL_STARTED = "drill_started"
+    BULLETIN_SENT = "bulletin_sent"
 
 
 async def record(

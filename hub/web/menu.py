@@ -11,6 +11,7 @@ MAIN_SECTIONS: tuple[Section, ...] = (
     ("dispositivos", "/dispositivos", "Dispositivos", Permission.SEE_DEVICES),
 )
 MORE_SECTIONS: tuple[Section, ...] = (
+    ("grupos", "/grupos", "Grupos", Permission.SEE_GROUPS),
     ("silencios", "/silencios", "Silencios", Permission.SEE_SILENCES),
     ("turnos", "/turnos", "Turnos", Permission.SEE_TURNS),
     ("reglas", "/reglas", "Reglas", Permission.SEE_RULES),

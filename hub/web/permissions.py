@@ -30,6 +30,14 @@ class Permission(enum.StrEnum):
     SEE_DEVICES = "see_devices"
     SEE_REFUSALS = "see_refusals"
     SEE_HELP = "see_help"
+    SEE_GROUPS = "see_groups"
+    """Watch groups and drills in numbers: nobody's name."""
+    SEE_PEOPLE = "see_people"
+    """Who is in a group, who answered, what strangers wrote."""
+    CALL_PEOPLE = "call_people"
+    """The telephone number of whoever is to be called next."""
+    MANAGE_PEOPLE = "manage_people"
+    """A group's settings, drills, bulletins."""
 
 
 _P = Permission
@@ -46,6 +54,9 @@ _WORK = _WATCH | {
     _P.SEE_TURNS,
     _P.SEE_RULES,
     _P.SEE_RESTRICTED,
+    _P.SEE_GROUPS,
+    _P.SEE_PEOPLE,
+    _P.CALL_PEOPLE,
 }
 
 ROLES: dict[str, frozenset[Permission]] = {
@@ -55,6 +66,7 @@ ROLES: dict[str, frozenset[Permission]] = {
         _P.REOPEN_ALERTS,
         _P.UNRESERVE_ALERTS,
         _P.SEE_REFUSALS,
+        _P.MANAGE_PEOPLE,
         _P.WATCH_ROOM,
         _P.CHANGE_TURNS,
         _P.REHEARSE_RULES,
@@ -63,6 +75,7 @@ ROLES: dict[str, frozenset[Permission]] = {
     "director": _WATCH
     | {
         _P.SEE_RESTRICTED,
+        _P.SEE_GROUPS,
         _P.SEE_HANDOVER,
         _P.SEE_TURNS,
         _P.WATCH_ROOM,
@@ -73,7 +86,9 @@ ROLES: dict[str, frozenset[Permission]] = {
     "tecnico": frozenset(
         {_P.SEE_RULES, _P.REHEARSE_RULES, _P.SEE_SILENCES, _P.SEE_DEVICES, _P.SEE_REFUSALS, _P.SEE_HELP}
     ),
-    "auditor": frozenset({_P.SEE_RULES, _P.SEE_ALERTS, _P.SEE_HANDOVER, _P.SEE_SILENCES, _P.SEE_HELP}),
+    "auditor": frozenset(
+        {_P.SEE_RULES, _P.SEE_ALERTS, _P.SEE_HANDOVER, _P.SEE_SILENCES, _P.SEE_HELP, _P.SEE_GROUPS}
+    ),
 }
 
 ROLE_NAMES: dict[str, str] = {

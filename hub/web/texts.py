@@ -20,6 +20,7 @@ KINDS: dict[str, str] = {
     "battery_low": "Batería baja",
     "river_high": "Crecida del río",
     "community_alarm": "Alarma comunitaria",
+    "smoke_suspected": "Posible humo",
     "fire_weather": "Peligro de incendio",
     "river_rising": "El río sube rápido",
     "tank_low": "Estanque bajo",
@@ -38,6 +39,9 @@ KINDS: dict[str, str] = {
     "room_silent": "Central sin operador",
     "transport_down": "Transporte sin servicio",
     "transport_credit": "Saldo bajo",
+    "sms_help": "Pide ayuda por SMS",
+    "sms_stranger": "Mensaje de número no inscrito",
+    "drill": "Simulacro",
     "flapping": "Falla repetida",
 }
 

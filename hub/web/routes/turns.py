@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 
 from hub.notify import calendar_file, calendars
 from hub.notify import service as notify
-from hub.notify.escalation import calendars_of
+from hub.notify.escalation import Who, targets_of
 from hub.web import audit, roster
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console
@@ -43,9 +43,8 @@ async def watch(console: TheConsole, session: Changing, vigilar: Annotated[bool,
 async def _page(
     console: Console, session: Session, problems: list[str], done: str = "", status: int = 200
 ) -> Response:
-    names = sorted(
-        {*await calendars.calendar_names(console.pool), *calendars_of(console.policies().policies)}
-    )
+    called = {t.name for t in targets_of(console.policies().policies) if t.who is Who.ON_CALL}
+    names = sorted(called.union(await calendars.calendar_names(console.pool)))
     values = {
         "section": "turnos",
         "calendars": sorted(

@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from hub.mqtt.link import Address
+from hub.notify.transports.modem.settings import ModemSettings, check_modems
 
 
 class SettingsError(Exception):
@@ -71,6 +72,9 @@ class HubSettings(BaseSettings):
         {"smoke": "132"}, description="número que se escribe en los avisos de una clase de alerta"
     )
     sms_file: Path | None = Field(None, description="archivo del transporte «file»; vacío: DATA/sms.jsonl")
+    modems: list[ModemSettings] = Field(
+        default_factory=list, description="módems para SMS, uno por sección `[[modems]]` (docs/modem-sms.md)"
+    )
     telemetry_days: int = Field(400, ge=1, description="días que se conserva la telemetría")
     event_days: int = Field(3650, ge=30, description="días que se conservan los eventos")
     role: Literal["all", "intake", "notify", "web"] = Field("all", description="tareas de este proceso")
@@ -112,6 +116,7 @@ class HubSettings(BaseSettings):
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 raise ValueError(f"{name}: no existe el archivo {path}")
+        check_modems(self.modems)
         if self.jetstream and not self.mqtt:
             raise ValueError("jetstream: indique en mqtt los puertos MQTT de los mismos nodos")
         if self.jetstream and self.shards > 1:

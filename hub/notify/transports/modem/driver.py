@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hub.clock import Clock
+from hub.notify.transports.modem.assemble import Assembler
 from hub.notify.transports.modem.bucket import full
 from hub.notify.transports.modem.errors import (
     NO_ANSWER,
@@ -73,7 +74,7 @@ class Driver:
         self._link: Link | None = None
         self._failures = 0
         self._guard = PinGuard()
-        self._inbox = Inbox(settings.name)
+        self._inbox = Inbox(settings.name, Assembler(self._timing.parts_s))
         self._bucket = full(settings.per_hour, settings.burst, monotonic())
         self._concat = ConcatReferences()
         self._desk = Desk(

@@ -45,7 +45,7 @@ class Inbox:
     """What one modem's memories hold and how far each message has come."""
 
     modem: str
-    assembler: Assembler = field(default_factory=Assembler)
+    assembler: Assembler
     _held: dict[Place, _Held] = field(default_factory=dict)
     _free: dict[Place, None] = field(default_factory=dict)
     _rubbish: dict[Place, None] = field(default_factory=dict)

@@ -194,7 +194,7 @@ def amount(text: str) -> float | None:
     return float(found[1].replace(".", "")) if found else None
 
 
-def counts(lines: tuple[str, ...]) -> tuple[int, int] | None:
-    """``+CPMS: "ME",3,50,…`` → (3, 50): used and total of the memory that is read."""
-    found = re.match(r'"\w+", ?(\d+), ?(\d+)', after(lines, "+CPMS") or "")
+def filled(lines: tuple[str, ...]) -> tuple[int, int] | None:
+    """``+CPMS: 3,50,…`` → (3, 50): used and total places of the memory that was chosen for reading."""
+    found = re.match(r"(\d+), ?(\d+)", after(lines, "+CPMS") or "")
     return (int(found[1]), int(found[2])) if found else None

@@ -224,8 +224,8 @@ class Session:
         if now >= self._sweep_at:
             self._sweep_at = now + self._timing.sweep_s
             self._hand_on(self._storage.sweep(self._desk.now()))
-            self._storage.clean()
-            self._show(memory_used=self._storage.used, memory_total=self._storage.total)
+            used, total = self._storage.filled or (None, None)
+            self._show(memory_used=used, memory_total=total)
         if now >= self._balance_at and self.state.registration.is_registered:
             self._balance_at = now + self._timing.balance_s
             self._link.ask(f'AT+CUSD=1,"{self._settings.balance_code}",15', timeout_s=self._timing.network_s)

@@ -28,8 +28,7 @@ class Storage:
         self._timing = timing
         self._selected = setup.receiving
         self._stuck: set[Place] = set()
-        self.used: int | None = None
-        self.total: int | None = None
+        self._filled: dict[str, tuple[int, int]] = {}
 
     def read(self, place: Place, now: datetime) -> list[Arrived]:
         """One message that a notice named; if it cannot be read, the next sweep finds it."""
@@ -50,8 +49,15 @@ class Storage:
             if self._select(memory):
                 arrived += self._list(memory, now)
         self._select(self._setup.receiving)
-        self._measure()
+        self._make_room_where_pressed()
+        # across memories, a first answer before a second one
+        arrived.sort(key=lambda one: one.event.at)
         return arrived + self._inbox.give_up(now)
+
+    @property
+    def filled(self) -> tuple[int, int] | None:
+        """Used and total places of the memory that receives, as of the last sweep."""
+        return self._filled.get(self._setup.receiving)
 
     def _prepare(self) -> None:
         """A modem that has restarted unnoticed has forgotten these."""
@@ -84,10 +90,11 @@ class Storage:
         """Delete all that the hub has, and what nobody can read."""
         self._delete([*self._inbox.to_delete(), *self._inbox.rubbish()])
 
-    def clean(self) -> None:
-        """Make room before the memory is full: a full one takes no more texts."""
-        if self.total and self.used is not None and self.used >= PRESSED * self.total:
-            self.make_room()
+    def _make_room_where_pressed(self) -> None:
+        """Before a memory is full: a full one takes no more texts."""
+        for memory, (used, total) in self._filled.items():
+            if used >= PRESSED * total:
+                self._delete([place for place in self._inbox.rubbish() if place[0] == memory])
 
     def _delete(self, places: list[Place]) -> None:
         for place in sorted(places):
@@ -100,11 +107,10 @@ class Storage:
     def _select(self, memory: str) -> bool:
         """Make ``memory`` the one that is read; the one that receives stays."""
         if memory and memory != self._selected:
-            if not self._link.ask(f'AT+CPMS="{memory}"').is_ok:
+            reply = self._link.ask(f'AT+CPMS="{memory}"')
+            if not reply.is_ok:
                 return False
             self._selected = memory
+            if (filled := replies.filled(reply.lines)) is not None:
+                self._filled[memory] = filled
         return True
-
-    def _measure(self) -> None:
-        counts = replies.counts(self._link.ask("AT+CPMS?").lines)
-        self.used, self.total = counts or (None, None)

@@ -40,6 +40,8 @@ from hub.notify.transports.modem.timing import Timing
 
 log = logging.getLogger(__name__)
 
+PROVEN_WATCHES = 2
+"""After so many looks without trouble a modem counts as recovered."""
 _RESET_S = 3.0
 
 
@@ -184,16 +186,19 @@ class Driver:
             concat=self._concat,
         )
         log.info("%s: %s is ready", settings.name, setup.identity.model or "modem")
-        self._failures = 0
         try:
             self._serve(session)
         finally:
             session.end()
 
     def _serve(self, session: Session) -> None:
-        # the first turn looks at the network before it says that it is ready
+        # a modem that answers its set-up and hangs at work has not recovered
+        proven_at = time.monotonic() + PROVEN_WATCHES * self._timing.watch_s
         while not self._stopping.is_set():
             session.turn()
+            if self._failures and time.monotonic() >= proven_at:
+                self._failures = 0
+        session.tidy_up()
 
     # ------------------------------------------------------------------------------ after a failure
 

@@ -123,6 +123,12 @@ class Session:
             self._link.listen(self._idle_s())
         self._settle_overdue()
 
+    def tidy_up(self) -> None:
+        """Before an orderly end: what the hub has is not told again at the next start."""
+        self._desk.take_committed()
+        while not self._storage.delete_some():
+            continue
+
     def end(self) -> None:
         """Tell those who still wait that nobody knows."""
         for job, _ in self._unsettled:

@@ -37,10 +37,12 @@ from hub.leases import Leases, Work
 from hub.metrics import Metrics
 from hub.mqtt import Address, MqttError, Publisher
 from hub.mqtt.negotiate import negotiated
-from hub.notify import calendars, room
+from hub.notify import calendars, mailbox, room
 from hub.notify import service as notify
+from hub.notify.outfit import Outfit, outfit_for
 from hub.notify.policy_file import PolicyBook, policy_watch_loop
-from hub.notify.transports.file import FileTransport
+from hub.notify.transports.spec import HttpSpec, read_secret
+from hub.notify.watching import Watched
 from hub.rule_work import memories
 from hub.rule_work.live import LiveRules
 from hub.rule_work.timers import Timers
@@ -56,7 +58,7 @@ from hub.web import server as web_server
 from hub.web import sessions, users
 from hub.web.app import create_app
 from hub.web.bus import AlertBus
-from hub.web.settings import EmergencyNumber, WebSettings
+from hub.web.settings import EmergencyNumber, Hook, WebSettings
 
 if TYPE_CHECKING:
     from hub.jetstream import Downlink
@@ -355,7 +357,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
     }
     for index, (name, part) in enumerate(zip(names, listening, strict=True)):
         work[name] = partial(lanes.run_shard, index, part)
-    transports = {"sms": FileTransport(hub.settings.sms_file or hub.settings.data / "sms.jsonl")}
+    outfit = _outfit(hub, clock)
 
     def registry_told(payload: str) -> None:
         hub.registry.on_notify(payload)
@@ -368,6 +370,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         "alerts": bus.heard,
         "silences": silences.on_notify,
         memories.CHANNEL: rules.memories.heard,
+        mailbox.CHANNEL: outfit.heard,
     }
     app = create_app(
         pool=hub.pool,
@@ -413,20 +416,22 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         loops += [
             notify.notify_loop(
                 hub.pool,
-                transports,
+                outfit.transports,
                 clock,
                 notify_wake,
                 hub.owner,
                 on_sent=_on_sent(hub),
                 settings=_notify_settings(hub.settings),
+                router=outfit.router,
             ),
+            *outfit.loops(hub.owner, _supervised(hub, intake, clock), partial(_tell_of_transport, hub)),
             commands.commands_loop(hub.pool, _publisher(hub), clock, command_wake),
             room.room_loop(hub.pool, clock, _room_silent(hub, intake, clock)),
             notify.escalation_loop(
                 notify.Escalator(
                     pool=hub.pool,
                     policies=policies,
-                    transports=tuple(transports),
+                    transports=outfit.router.ways(),
                     on_call=calendars.on_call_now,
                 ),
                 clock,
@@ -535,6 +540,28 @@ def _on_sent(hub: Hub) -> Callable[[notify.Notification, datetime], None]:
     return on_sent
 
 
+def _outfit(hub: Hub, clock: Clock) -> Outfit:
+    try:
+        return outfit_for(hub.settings.transport_specs(), hub.pool, clock, hub.settings.data / "sms.jsonl")
+    except ValueError as error:
+        raise HubError(f"transports: {error}") from error
+
+
+def _tell_of_transport(hub: Hub, watched: Watched, s_per_text: float | None) -> None:
+    metrics, health = hub.metrics, watched.health
+    metrics.transport_up.labels(watched.name).set(health.is_ok)
+    metrics.transport_held_back.labels(watched.name).set(watched.is_held_back)
+    figures = (
+        (metrics.transport_signal, health.signal_dbm),
+        (metrics.transport_queue, health.queue),
+        (metrics.transport_credit, health.credit),
+        (metrics.transport_s, s_per_text),
+    )
+    for gauge, figure in figures:
+        if figure is not None:
+            gauge.labels(watched.name).set(figure)
+
+
 def _notify_settings(settings: HubSettings) -> notify.NotifySettings:
     return notify.NotifySettings(
         duty_phone=settings.duty_phone,
@@ -553,4 +580,14 @@ def _web_settings(settings: HubSettings) -> WebSettings:
         ),
         adopt_unknown_gateways=settings.adopt_unknown_gateways,
         metrics_token=settings.metrics_token.get_secret_value(),
+        hooks=tuple(
+            Hook(
+                transport=spec.name,
+                token=read_secret(spec.hook_token_file),
+                delivered_values=spec.delivered_values,
+                failed_values=spec.failed_values,
+            )
+            for spec in settings.transport_specs()
+            if isinstance(spec, HttpSpec) and spec.hook_token_file
+        ),
     )

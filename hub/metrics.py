@@ -45,6 +45,24 @@ class Metrics:
             buckets=_LATENCY_S,
             registry=r,
         )
+        self.transport_up = Gauge(
+            "almenara_transport_up", "1 while texts can leave by it", ["transport"], registry=r
+        )
+        self.transport_held_back = Gauge(
+            "almenara_transport_held_back", "1 while its breaker is open", ["transport"], registry=r
+        )
+        self.transport_signal = Gauge(
+            "almenara_transport_signal_dbm", "Signal of its antenna", ["transport"], registry=r
+        )
+        self.transport_queue = Gauge(
+            "almenara_transport_queue", "Texts that wait inside it", ["transport"], registry=r
+        )
+        self.transport_credit = Gauge(
+            "almenara_transport_credit", "What is left at the provider", ["transport"], registry=r
+        )
+        self.transport_s = Gauge(
+            "almenara_transport_seconds_per_text", "Mean of the last texts", ["transport"], registry=r
+        )
         self.connected = Gauge(
             "almenara_broker_connected", "1 while the lane is connected", ["lane"], registry=r
         )

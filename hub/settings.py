@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from hub.mqtt.link import Address
-from hub.notify.transports.modem.settings import ModemSettings, check_modems
+from hub.notify.transports.spec import AnySpec, FileSpec
 
 
 class SettingsError(Exception):
@@ -72,8 +72,8 @@ class HubSettings(BaseSettings):
         {"smoke": "132"}, description="número que se escribe en los avisos de una clase de alerta"
     )
     sms_file: Path | None = Field(None, description="archivo del transporte «file»; vacío: DATA/sms.jsonl")
-    modems: list[ModemSettings] = Field(
-        default_factory=list, description="módems para SMS, uno por sección `[[modems]]` (docs/modem-sms.md)"
+    transports: tuple[AnySpec, ...] = Field(
+        (), description="transportes de mensajes, en orden libre; vacío: solo el archivo «sms_file»"
     )
     telemetry_days: int = Field(400, ge=1, description="días que se conserva la telemetría")
     event_days: int = Field(3650, ge=30, description="días que se conservan los eventos")
@@ -97,6 +97,14 @@ class HubSettings(BaseSettings):
             split_host_port(server)
         return value
 
+    @field_validator("transports")
+    @classmethod
+    def _different_names(cls, value: tuple[AnySpec, ...]) -> tuple[AnySpec, ...]:
+        names = [spec.name for spec in value]
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"hay dos transportes con el nombre {min(repeated)}; cambie uno")
+        return value
+
     @field_validator("duty_phone")
     @classmethod
     def _phone(cls, value: str) -> str:
@@ -116,7 +124,6 @@ class HubSettings(BaseSettings):
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 raise ValueError(f"{name}: no existe el archivo {path}")
-        check_modems(self.modems)
         if self.jetstream and not self.mqtt:
             raise ValueError("jetstream: indique en mqtt los puertos MQTT de los mismos nodos")
         if self.jetstream and self.shards > 1:
@@ -140,6 +147,12 @@ class HubSettings(BaseSettings):
         path = os.environ.get("ALMENARA_HUB_CONFIG")
         toml = (TomlConfigSettingsSource(settings_cls, Path(path)),) if path else ()
         return (init_settings, env_settings, file_secret_settings, *toml)
+
+    def transport_specs(self) -> tuple[AnySpec, ...]:
+        """Those in use; without any, the file."""
+        return tuple(spec for spec in self.transports if spec.is_enabled) or (
+            FileSpec.model_validate({"name": "sms", "path": self.sms_file}),
+        )
 
     def http_address(self) -> tuple[str, int]:
         return split_host_port(self.http)

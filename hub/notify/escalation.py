@@ -205,8 +205,9 @@ def _reminder(
 
 
 def transport_for(how: Sequence[str], available: Collection[str]) -> str:
-    """The first way that the hub has; else the first that it has at all, so that nobody is told by none."""
-    return next((name for name in how if name in available), next(iter(sorted(available)), "sms"))
+    """The first way that the hub has; else SMS or what it has at all, so that nobody is told by none."""
+    others = ["sms"] if "sms" in available else sorted(available)
+    return next((name for name in (*how, *others) if name in available), "sms")
 
 
 def calendars_of(policies: Iterable[Policy]) -> frozenset[str]:

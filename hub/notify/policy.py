@@ -12,7 +12,15 @@ DUTY = "turno"
 """The recipient that every notified alert has: the phone of whoever is on duty, from the settings."""
 
 EQUIPMENT_KINDS = frozenset(
-    {"battery_low", "device_silent", "gateway_silent", "sensor_failed", "room_silent"}
+    {
+        "battery_low",
+        "device_silent",
+        "gateway_silent",
+        "sensor_failed",
+        "room_silent",
+        "transport_down",
+        "transport_credit",
+    }
 )
 """What only the municipality can mend. Neighbours who are told of it stop reading."""
 

@@ -51,6 +51,8 @@ KIND_WORDS: Mapping[str, str] = {
     "rule_failed": "REGLA CON FALLA",
     "rule_flood": "DEMASIADOS AVISOS",
     "room_silent": "CENTRAL SIN OPERADOR",
+    "transport_down": "TRANSPORTE CAIDO",
+    "transport_credit": "SALDO BAJO",
 }
 _MAX_KIND_CHARS = 24
 _MAX_CODE_CHARS = 12

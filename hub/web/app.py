@@ -18,14 +18,14 @@ from hub.web.context import Console, build_templates, console_of
 from hub.web.headers import SecurityHeaders
 from hub.web.limits import BodyLimit
 from hub.web.problem import Problem, as_json
-from hub.web.routes import alerts, api, board, devices, live, login, ops
+from hub.web.routes import alerts, api, board, devices, gateways, live, login, ops, transports
 from hub.web.settings import WebSettings
 from hub.web.texts import Wall
 
 log = logging.getLogger(__name__)
 
-PUBLIC = (login.router, ops.router)
-PRIVATE = (board.router, alerts.router, devices.router, live.router, api.router)
+PUBLIC = (login.router, ops.router, gateways.router)
+PRIVATE = (board.router, alerts.router, devices.router, transports.router, live.router, api.router)
 
 
 def create_app(

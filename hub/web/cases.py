@@ -10,7 +10,7 @@ from hub.web import audit, texts
 from hub.web.cards import REASONS, Card, MoveButton, TimelineEntry, buttons_for, card_of, timeline_of
 from hub.web.context import Console
 from hub.web.fleet import DeviceView, find_device, view_device
-from hub.web.notices import Notice, list_notices
+from hub.web.ledger import LedgerView, load_ledger
 from hub.web.permissions import Permission
 from hub.web.problem import Problem
 from hub.web.sessions import Session
@@ -38,7 +38,7 @@ class Detail:
     happened_at: datetime
     time_quality_label: str
     device: DeviceView | None
-    notifications: list[Notice]
+    ledger: LedgerView
     timeline: list[TimelineEntry]
     has_older: bool
     moves: list[MoveButton]
@@ -105,7 +105,7 @@ async def load_detail(console: Console, session: Session, alert: Alert) -> Detai
         happened_at=alert.happened_at,
         time_quality_label=texts.named(texts.TIME_QUALITIES, alert.time_quality),
         device=view_device(device) if device else None,
-        notifications=[] if hidden else await list_notices(console.pool, alert.alert_id),
+        ledger=LedgerView() if hidden else await load_ledger(console, alert.alert_id),
         timeline=timeline_of(lines, is_hidden=hidden),
         has_older=has_older,
         moves=buttons_for(alert, session.user),

@@ -14,6 +14,16 @@ class EmergencyNumber:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Hook:
+    """A gateway that pushes to us, and which of its words mean delivered and lost; others are passed over."""
+
+    transport: str
+    token: str
+    delivered_values: frozenset[str]
+    failed_values: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WebSettings:
     """``map_centre`` is (latitude, longitude) in degrees; an empty ``metrics_token`` means loopback only.
 
@@ -30,6 +40,7 @@ class WebSettings:
     institutions: tuple[str, ...] = ("Carabineros", "PDI", "Bomberos", "SAMU", "Fiscalía")
     adopt_unknown_gateways: bool = False
     metrics_token: str = ""
+    hooks: tuple[Hook, ...] = ()
     timezone: str = "America/Santiago"
 
     @property

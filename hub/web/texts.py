@@ -36,6 +36,8 @@ KINDS: dict[str, str] = {
     "gateway_down": "Equipo caído",
     "gateway_silent": "Equipo sin señal",
     "room_silent": "Central sin operador",
+    "transport_down": "Transporte sin servicio",
+    "transport_credit": "Saldo bajo",
     "flapping": "Falla repetida",
 }
 
@@ -70,12 +72,6 @@ REFUSAL_CAUSES: dict[str, str] = {
     "bad_topic": "Tema desconocido",
     "id_clash": "Mismo identificador, otro contenido",
     "unstorable": "No se pudo guardar",
-}
-
-NOTIFICATION_STATES: dict[str, str] = {
-    "queued": "En cola",
-    "sent": "Enviado",
-    "failed": "No se pudo enviar",
 }
 
 TIME_QUALITIES: dict[str, str] = {

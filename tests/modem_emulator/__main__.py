@@ -22,6 +22,7 @@ def main() -> None:
         control=options.control,
         log=options.log,
     ):
+        print(options.link, flush=True)  # noqa: T201 - says that the modem is ready
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 

@@ -110,7 +110,10 @@ def answer(modem: "Modem", command: Command) -> list[str] | None:
     handler = _HANDLERS.get(command.name)
     if handler is None or command.name in modem.faults.deaf_commands:
         raise AtError
-    return handler(modem, command)
+    try:
+        return handler(modem, command)
+    except (ValueError, IndexError):  # values that are no values
+        raise AtError from None
 
 
 # --------------------------------------------------------------------------------- who the modem is

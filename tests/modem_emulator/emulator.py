@@ -8,7 +8,7 @@ from types import TracebackType
 
 from hub.notify.transports.modem.pdu import whole
 from modem_emulator.control import Control
-from modem_emulator.faults import Faults, Reports
+from modem_emulator.faults import DELIVERED, Faults, Reports
 from modem_emulator.line import Line
 from modem_emulator.modem import Modem, Sent
 
@@ -129,6 +129,10 @@ class Emulator:
             self.modem.reports_for[recipient] = reports
         else:
             self.modem.reports = reports
+
+    def report(self, sent: Sent, reports: Reports = DELIVERED) -> None:
+        """On a text that went out, whatever was planned for it."""
+        self.line.call(lambda: self.modem.report(sent, reports))
 
     def set_registration(self, stat: int) -> None:
         self.line.call(lambda: self.modem.set_registration(stat))

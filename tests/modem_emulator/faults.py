@@ -18,6 +18,7 @@ class Reports:
     is_national: bool = False
 
 
+DELIVERED = Reports()
 NEVER = Reports(statuses=())
 EXPIRED = Reports(statuses=(0x46,))
 

@@ -155,24 +155,25 @@ class Line:
     def _watched(self) -> None:
         """Count who has the line open."""
         assert self._watch is not None
+        has_opened = has_closed = False
         for mask in self._watch.read():
-            if mask & OPENED:
-                self._clients += 1
-                if self._clients == 1:
-                    self._reopened()
-            elif mask & CLOSED:
-                self._clients = max(self._clients - 1, 0)
-                if not self._clients:
-                    self._last_closed()
+            self._clients = max(self._clients + (1 if mask & OPENED else -1), 0)
+            has_opened |= self._clients == 1 and bool(mask & OPENED)
+            has_closed |= bool(mask & CLOSED)
+        if has_opened:
+            self._reopened()
+        if has_closed and not self._clients:
+            self._last_closed()
 
     def _last_closed(self) -> None:
         """What nobody read is lost; what was written last still counts."""
         self._unwritten.clear()
         waiting = struct.unpack("i", fcntl.ioctl(self._master, termios.FIONREAD, b"\0\0\0\0"))[0]
-        if waiting:
-            self._feed(os.read(self._master, waiting))
-        self._unwritten.clear()
+        written = os.read(self._master, waiting) if waiting else b""
         termios.tcflush(self._slave, termios.TCIFLUSH)
+        if written:
+            self._watched()  # it may come from somebody who has opened the line just now
+            self._feed(written)
 
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -123,6 +123,7 @@ class Modem:
         self._pdu: bytearray | None = None
         self._pdu_length = 0
         self._is_busy = False
+        self._is_executing = False
         self._is_down = False
         self._input: deque[int] = deque()
         self._unasked: deque[bytes] = deque()
@@ -194,16 +195,20 @@ class Modem:
         self.commands.append(line)
         if not line.upper().startswith("AT"):
             return
+        self._is_executing = True
+        self._answer_all(line[2:])
+        self._is_executing = False
+
+    def _answer_all(self, text: str) -> None:
         lines: list[str] = []
         try:
-            for command in dialect.commands(line[2:]):
+            for command in dialect.commands(text):
                 answer = dialect.answer(self, command)
                 if answer is None:  # a prompt, or a reset that answered by itself
                     return
                 lines += answer
         except AtError as error:
-            self._send_lines(lines)
-            self._send_lines([error.shown(self.profile.error_style)])
+            self._send_lines([*lines, error.shown(self.profile.error_style)])
             return
         self.answer(lines)
 
@@ -231,10 +236,15 @@ class Modem:
         self._write(data)
 
     def _flush(self) -> None:
-        if self._is_busy or self._pdu is not None or self._line or self.hang_ends or self._is_down:
+        if self._is_taken or self.hang_ends or self._is_down:
             return
         while self._unasked:
             self._write(self._unasked.popleft())
+
+    @property
+    def _is_taken(self) -> bool:
+        """Whether a command or a text is on the line."""
+        return self._is_busy or self._is_executing or self._pdu is not None or bool(self._line)
 
     # -------------------------------------------------------------------------------- sending texts
 
@@ -265,7 +275,7 @@ class Modem:
         self.sent.append(sent)
         self.on_sent(sent)
         if submit.wants_report:
-            self._plan_report(sent)
+            self.report(sent, self.reports_for.get(submit.recipient, self.reports))
         self._confirm([f"+CMGS: {sent.reference}"])
 
     def _checked(self, typed: str) -> Submit:
@@ -318,8 +328,8 @@ class Modem:
         self._is_busy = False
         self._work()
 
-    def _plan_report(self, sent: Sent) -> None:
-        plan = self.reports_for.get(sent.submit.recipient, self.reports)
+    def report(self, sent: Sent, plan: Reports) -> None:
+        """The network's word, or words, on a text."""
         recipient = sent.submit.recipient
         if plan.is_national:
             recipient = recipient.removeprefix("+56")
@@ -457,6 +467,7 @@ class Modem:
 
     def _boot(self) -> None:
         self._is_down = False
+        self._line.clear()
         self.banner()
         self.take_waiting()
 

@@ -54,7 +54,8 @@ def write_address(number: str) -> bytes:
 
 def write_recipient(number: str) -> bytes:
     """As :func:`write_address`, for a number that a text goes to. Raises :class:`PduError` for letters."""
-    if not number or any(char not in _DIGITS for char in number.removeprefix("+")):
+    digits = number.removeprefix("+")
+    if not digits or any(char not in _DIGITS for char in digits):
         raise PduError("the recipient is not a number")
     return write_address(number)
 

@@ -76,11 +76,8 @@ class Metrics:
         def gauge(name: str, documentation: str) -> Gauge:
             return Gauge(f"almenara_modem_{name}", documentation, ["modem"], registry=self.registry)
 
-        self.modem_usable = gauge("usable", "1 while a text can leave")
         self.modem_dead = gauge("dead", "1 after reopening and resetting did not help")
         self.modem_registered = gauge("registered", "1 while the SIM is in a network")
-        self.modem_signal_dbm = gauge("signal_dbm", "Signal at the modem's antenna")
-        self.modem_credit = gauge("credit", "Balance of the SIM, in the operator's unit")
         self.modem_memory_used = gauge("memory_used", "Messages in the memory that receives")
         self.modem_parts = gauge("parts_sent", "Parts that the network took, since the start")
         self.modem_failures = gauge("failures", "Texts that did not go out, since the start")

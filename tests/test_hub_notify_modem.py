@@ -38,7 +38,8 @@ from hub.notify.transports.modem.settings import ModemSettings
 from hub.notify.transports.modem.state import ModemState
 from hub.notify.transports.modem.timing import Timing
 from hub.notify.transports.modem.transport import ModemTransport
-from hub.settings import HubSettings, SettingsError, load
+from hub.notify.transports.spec import ModemSpec
+from hub.settings import SettingsError, load
 
 ROSA, LUIS = "+56987654321", "+56998765432"
 QUICK = Timing(
@@ -762,9 +763,8 @@ async def test_figures_are_told_under_the_modems_name(emulator: Emulator) -> Non
     await eventually(lambda: transport.state.sent_parts == 3)
     shown = metrics.exposition().decode()
     for line in (
-        'almenara_modem_usable{modem="m1"} 1.0',
-        'almenara_modem_signal_dbm{modem="m1"} -71.0',
-        'almenara_modem_credit{modem="m1"} 1234.0',
+        'almenara_modem_dead{modem="m1"} 0.0',
+        'almenara_modem_registered{modem="m1"} 1.0',
         'almenara_modem_parts_sent{modem="m1"} 3.0',
     ):
         assert line in shown
@@ -773,39 +773,34 @@ async def test_figures_are_told_under_the_modems_name(emulator: Emulator) -> Non
     await eventually(lambda: transport.state.is_dead, 20)
     shown = metrics.exposition().decode()
     assert 'almenara_modem_dead{modem="m1"} 1.0' in shown
-    assert 'almenara_modem_signal_dbm{modem="m1"} NaN' in shown
+    assert 'almenara_modem_registered{modem="m1"} 0.0' in shown
     running.cancel()
     await asyncio.wait([running])
 
 
-def test_modems_are_settings_of_the_hub(tmp_path: Path) -> None:
+def test_modems_are_transports_in_the_settings(tmp_path: Path) -> None:
     pin = tmp_path / "pin"
     pin.write_text("4321")
     config = tmp_path / "hub.toml"
     config.write_text(
-        f'[[modems]]\nname = "modem1"\nport = "/dev/almenara-modem1"\npin_file = "{pin}"\n'
-        'balance_code = "*103#"\n[[modems]]\nname = "modem2"\nport = "/dev/almenara-modem2"\n'
+        f'[[transports]]\nkind = "modem"\nname = "modem1"\nport = "/dev/modem1"\npin_file = "{pin}"\n'
+        'balance_code = "*103#"\n[[transports]]\nkind = "modem"\nname = "modem2"\nport = "/dev/x"\n'
     )
-    first, second = HubSettings(modems=_modems(config)).modems
+    first, second = load(transports=tomllib.loads(config.read_text())["transports"]).transports
+    assert isinstance(first, ModemSpec)
+    assert isinstance(second, ModemSpec)
     assert (first.name, first.pin_file, first.per_hour) == ("modem1", pin, 200)
     assert second.pin_file is None
 
 
-def _modems(config: Path) -> Any:
-    return tomllib.loads(config.read_text())["modems"]
-
-
 @pytest.mark.parametrize(
-    ("modems", "told"),
+    ("wrong", "told"),
     [
-        ([{"name": "Módem 1", "port": "/dev/x"}], "minúsculas"),
-        ([{"name": "m1", "port": "/dev/x", "balance_code": "saldo"}], "*103#"),
-        ([{"name": "m1", "port": "/dev/x", "smsc": "950"}], "+56"),
-        ([{"name": "m1", "port": "/dev/x", "pin_file": "/nada"}], "no existe el archivo de PIN"),
-        ([{"name": "m1", "port": "/dev/x"}, {"name": "m1", "port": "/dev/y"}], "el mismo name"),
-        ([{"name": "m1", "port": "/dev/x"}, {"name": "m2", "port": "/dev/x"}], "el mismo port"),
+        ({"balance_code": "saldo"}, "*103#"),
+        ({"smsc": "950"}, "+56"),
+        ({"pin_file": "/nada"}, "no existe el archivo"),
     ],
 )
-def test_a_wrong_modem_setting_is_named(modems: list[dict[str, str]], told: str) -> None:
+def test_a_wrong_modem_setting_is_named(wrong: dict[str, str], told: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(told)):
-        load(modems=modems)
+        load(transports=[{"kind": "modem", "name": "m1", "port": "/dev/x", **wrong}])

@@ -310,3 +310,8 @@ def report_text(status: int) -> str:
     if status in _STATUS:
         return _STATUS[status]
     return "entregado" if status < 0x20 else f"no entregado (estado 0x{status:02X})"
+
+
+def all_problems() -> list[Problem]:
+    """Every problem, in the order in which a technician meets them; the guide shows them."""
+    return [found for found in globals().values() if isinstance(found, Problem)]

@@ -1,7 +1,6 @@
 """Settings of one modem. Spanish descriptions and errors: the installer reads them."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -69,14 +68,3 @@ def _checked(value: str, form: re.Pattern[str], hint: str) -> str:
     if not form.fullmatch(value):
         raise ValueError(f"«{value}»: {hint}")
     return value
-
-
-def check_modems(modems: Sequence[ModemSettings]) -> None:
-    """What holds among several; raises ValueError in Spanish."""
-    for field in ("name", "port"):
-        values = [getattr(modem, field) for modem in modems]
-        if twice := next((value for value in values if values.count(value) > 1), None):
-            raise ValueError(f"modems: dos módems tienen el mismo {field} «{twice}»")
-    for modem in modems:
-        if modem.pin_file is not None and not modem.pin_file.is_file():
-            raise ValueError(f"modems: {modem.name}: no existe el archivo de PIN {modem.pin_file}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import re
 import tomllib
 import uuid
@@ -58,6 +59,7 @@ QUICK = Timing(
     reopen_s=0.05,
     problem_s=0.1,
 )
+TEXTS = 40
 LONG = "Atención: #K7 PÁNICO en Los Boldos 12. ¿Quién va? Responda 1 K7. " * 6
 
 
@@ -351,6 +353,80 @@ async def test_noise_and_echo_do_no_harm(rig: Rig) -> None:
     rig.emulator.modem.profile.has_echo = True
     await rig.send("Otro")
     assert [text for _, text in rig.emulator.texts()] == ["Hola", "Otro"]
+
+
+async def test_an_old_report_does_not_speak_for_a_text_whose_ok_was_lost(rig: Rig) -> None:
+    rig.emulator.set_reports(Reports(delay_s=0.7))
+    first = await rig.send("Uno")
+    rig.emulator.set_reports(NEVER)
+    rig.emulator.faults.lost_oks = 1
+    error = await rig.refused("Dos")
+    assert error.maybe_sent
+    assert [(report.reference,) for report in await rig.reports(1)] == [first]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_is_told_of_a_text_is_true_whatever_goes_wrong(emulator: Emulator, seed: int) -> None:
+    """Sent means sent once; failed without doubt means not sent; only doubt may be either."""
+    chance = random.Random(seed)
+    patient = replace(QUICK, submit_s=0.15, prompt_s=0.15, report_grace_s=0.3)
+    async with working(emulator, patient, burst=10_000) as rig:
+        await rig.ready()
+        told: dict[str, str] = {}
+        for number in range(TEXTS):
+            if chance.random() < 0.8:
+                await eventually(lambda: rig.transport.state.is_ok, 20)
+            text = f"Texto {number}. " + "Los Boldos " * chance.choice((1, 1, 1, 20))
+            emulator.modem.message_s = chance.choice((0.0, 0.01, 0.03))
+            sending = asyncio.create_task(rig.send(text, chance.choice((ROSA, LUIS))))
+            await asyncio.sleep(chance.choice((0, 0.002, 0.01)))  # into the middle of it, or not yet
+            _harm(emulator, chance)
+            try:
+                await sending
+                told[text] = "sent"
+            except TransportError as error:
+                told[text] = "doubt" if error.maybe_sent else "failed"
+            emulator.receive(LUIS, f"Respuesta {number}")
+        _heal(emulator)
+        await eventually(lambda: rig.transport.state.is_ok, 20)
+        inbound = {event.text for event in await rig.inbound(TEXTS)}
+        parts = [sent.submit.text for sent in emulator.sent]
+        whole = [text for _, text in emulator.texts()]
+        assert inbound == {f"Respuesta {number}" for number in range(TEXTS)}
+        for text, outcome in told.items():
+            begun = sum(part.startswith(text[:9]) for part in parts)
+            assert {"sent": whole.count(text) == 1, "failed": begun == 0, "doubt": True}[outcome], text
+        assert {"sent", "doubt"} <= set(told.values())
+
+
+def _harm(emulator: Emulator, chance: random.Random) -> None:
+    faults = emulator.faults
+    chance.choice(
+        [
+            lambda: faults.send_errors.append(chance.choice((38, 42, 500))),
+            lambda: setattr(faults, "no_prompts", 1),
+            lambda: setattr(faults, "lost_oks", 1),
+            lambda: (
+                setattr(faults, "late_oks", 1),
+                setattr(faults, "late_ok_s", chance.choice((0.1, 0.25))),
+            ),
+            lambda: faults.inside_replies.append("^RSSI:18"),
+            emulator.noise,
+            lambda: emulator.set_reports(
+                chance.choice((NEVER, Reports(delay_s=0.05), Reports(is_national=True)))
+            ),
+            lambda: setattr(emulator.modem.profile, "has_echo", True),
+            emulator.reset,
+            lambda: (emulator.unplug(), emulator.plug()),
+            lambda: None,
+        ]
+    )()
+
+
+def _heal(emulator: Emulator) -> None:
+    faults = emulator.faults
+    faults.no_prompts = faults.lost_oks = faults.late_oks = 0
+    faults.send_errors.clear()
 
 
 # ------------------------------------------------------------------------------------------- reports

@@ -1,5 +1,7 @@
 """The AT dialogue, what lines mean, whose fault an error is: the modem's parts that decide without a port."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from hub.notify.transports.modem import replies
@@ -16,7 +18,8 @@ from hub.notify.transports.modem.dialogue import (
     Restarted,
 )
 from hub.notify.transports.modem.errors import CME, CMS, Fault, cause_of, refusal, report_text
-from hub.notify.transports.modem.references import ConcatReferences, part_reference
+from hub.notify.transports.modem.pdu import StatusReport
+from hub.notify.transports.modem.references import ConcatReferences, KnownReferences, part_reference
 from hub.notify.transports.modem.remedy import Remedy, is_dead, remedy
 from hub.notify.transports.modem.replies import Registration, Stored
 from hub.notify.transports.modem.segments import split
@@ -305,3 +308,22 @@ def test_a_text_knows_which_answers_are_missing() -> None:
     assert not parts.is_known
     parts.fill(9)
     assert parts.names() == (part_reference("m1", 4, parts.to), part_reference("m1", 9, parts.to))
+
+
+def test_a_report_settles_only_what_it_can_be_of() -> None:
+    begun_at = datetime(2026, 11, 26, 1, 0, tzinfo=UTC)
+    parts = Parts("m1", "+56987654321", split("Hola"), [None], begun_at)
+
+    def report(recipient: str = "987654321", sent_at: datetime | None = begun_at) -> StatusReport:
+        return StatusReport(7, recipient, sent_at, None, 0)
+
+    assert parts.may_adopt(report())
+    assert parts.may_adopt(report(sent_at=None))
+    assert not parts.may_adopt(report("+56998765432"))
+    assert not parts.may_adopt(report(sent_at=begun_at - timedelta(hours=1)))
+    parts.fill(7)
+    assert not parts.may_adopt(report())
+    known = KnownReferences()
+    known.add(7, "+56987654321")
+    assert known.has(7, "987654321")
+    assert not known.has(8, "987654321")

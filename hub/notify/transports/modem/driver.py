@@ -29,7 +29,7 @@ from hub.notify.transports.modem.errors import (
 )
 from hub.notify.transports.modem.inbox import Arrived, Inbox
 from hub.notify.transports.modem.link import Link
-from hub.notify.transports.modem.references import ConcatReferences
+from hub.notify.transports.modem.references import ConcatReferences, KnownReferences
 from hub.notify.transports.modem.remedy import Remedy, is_dead, remedy
 from hub.notify.transports.modem.replies import Registration
 from hub.notify.transports.modem.session import Desk, Job, LostNetworkError, Session
@@ -79,6 +79,7 @@ class Driver:
         self._inbox = Inbox(settings.name, Assembler(self._timing.parts_s))
         self._bucket = full(settings.per_hour, settings.burst, monotonic())
         self._concat = ConcatReferences()
+        self._known = KnownReferences()
         self._desk = Desk(
             next_job=self._next_job,
             arrived=listener.on_event,
@@ -184,6 +185,7 @@ class Driver:
             inbox=self._inbox,
             bucket=self._bucket,
             concat=self._concat,
+            known=self._known,
         )
         log.info("%s: %s is ready", settings.name, setup.identity.model or "modem")
         try:

@@ -19,7 +19,8 @@ from hub.notify.transports.modem.errors import (
 )
 from hub.notify.transports.modem.inbox import Arrived, Inbox
 from hub.notify.transports.modem.link import Link
-from hub.notify.transports.modem.references import ConcatReferences
+from hub.notify.transports.modem.pdu import StatusReport
+from hub.notify.transports.modem.references import ConcatReferences, KnownReferences
 from hub.notify.transports.modem.replies import Registration
 from hub.notify.transports.modem.sending import Parts, Sender
 from hub.notify.transports.modem.settings import ModemSettings
@@ -30,6 +31,8 @@ from hub.notify.transports.modem.timing import Timing
 
 log = logging.getLogger(__name__)
 
+BALANCE_RETRY_S = 600.0
+"""After a query of the balance that nobody answered."""
 URGENT = 1
 """The priority that may use the SIM's reserve."""
 
@@ -70,7 +73,7 @@ class Desk:
 
 
 class Session:
-    """``bucket``, ``inbox``, ``concat`` and the state outlive the session."""
+    """``bucket``, ``inbox``, ``concat``, ``known`` and the state outlive the session."""
 
     def __init__(
         self,
@@ -84,6 +87,7 @@ class Session:
         inbox: Inbox,
         bucket: Bucket,
         concat: ConcatReferences,
+        known: KnownReferences,
     ) -> None:
         self._link = link
         self._settings = settings
@@ -91,6 +95,7 @@ class Session:
         self._desk = desk
         self._inbox = inbox
         self._bucket = bucket
+        self._known = known
         self._storage = Storage(link, setup, inbox, timing)
         self._sender = Sender(link, settings, timing, concat, self._storage.make_room)
         self._unsettled: list[tuple[Job, float]] = []
@@ -156,7 +161,7 @@ class Session:
     def _hand_on(self, arrived: list[Arrived]) -> None:
         for one in arrived:
             if one.report is not None:
-                self._settle(one)
+                self._settle(one.report)
             self._desk.arrived(one)
 
     # --------------------------------------------------------------------------------------- sending
@@ -167,8 +172,10 @@ class Session:
         try:
             self._check_network()
             self._pay(job)
+            job.parts.begun_at = self._desk.now()
             self._sender.send(job.parts)
         except ModemError as error:
+            self._remember(job)
             self._count(failed=1, sent=len(job.parts.references))
             job.failed(error)
         except Exception as error:
@@ -194,25 +201,38 @@ class Session:
             raise RateLimitedError(wait_s)
 
     def _finish(self, job: Job) -> None:
+        self._remember(job)
         if job.parts.is_known:
             job.sent(job.parts.names())
         else:
             # a delivery report may still tell; others are not kept waiting meanwhile
             self._unsettled.append((job, self._desk.monotonic() + self._timing.report_grace_s))
 
-    def _settle(self, arrived: Arrived) -> None:
+    def _remember(self, job: Job) -> None:
+        for reference in job.parts.references:
+            if reference is not None:
+                self._known.add(reference, job.parts.to)
+
+    def _settle(self, report: StatusReport) -> None:
+        """A report of a reference that nobody knows tells that a text was sent after all."""
+        if self._known.has(report.reference, report.recipient):
+            return
         for job, deadline in self._unsettled:
-            if arrived.report is not None and job.parts.adopt(arrived.report):
+            if job.parts.may_adopt(report):
                 self._unsettled.remove((job, deadline))
-                self._finish(job)
+                self._fill(job, report.reference)
                 return
 
     def _adopt_late(self, text: str) -> None:
         """The modem answered after all; it sends one text at a time, so it is the oldest that waits."""
-        if self._unsettled and text.isdigit():
+        reference = replies.reference((f"+CMGS: {text}",))
+        if self._unsettled and reference is not None:
             job, _ = self._unsettled.pop(0)
-            job.parts.fill(int(text))
-            self._finish(job)
+            self._fill(job, reference)
+
+    def _fill(self, job: Job, reference: int) -> None:
+        job.parts.fill(reference)
+        self._finish(job)
 
     def _settle_overdue(self) -> None:
         now = self._desk.monotonic()
@@ -233,7 +253,7 @@ class Session:
             used, total = self._storage.filled or (None, None)
             self._show(memory_used=used, memory_total=total)
         if now >= self._balance_at and self.state.registration.is_registered:
-            self._balance_at = now + self._timing.balance_s
+            self._balance_at = now + BALANCE_RETRY_S
             self._link.ask(f'AT+CUSD=1,"{self._settings.balance_code}",15', timeout_s=self._timing.network_s)
 
     def _watch(self) -> None:
@@ -258,6 +278,7 @@ class Session:
 
     def _take_balance(self, text: str) -> None:
         if text:
+            self._balance_at = self._desk.monotonic() + self._timing.balance_s
             self._show(balance=text, credit=replies.amount(text), balance_at=self._desk.now())
 
     def _count(self, *, sent: int = 0, failed: int = 0) -> None:

@@ -225,6 +225,23 @@ def test_status_report_survives(
     assert pdu.parse(hexed) == StatusReport(reference, recipient, sent_at, done_at, status)
 
 
+@pytest.mark.parametrize(
+    ("status", "is_delivered", "is_final"),
+    [
+        (0x00, True, True),
+        (0x01, False, False),
+        (0x02, False, True),
+        (0x30, False, False),
+        (0x46, False, True),
+        (0x65, False, True),
+        (0xFF, False, True),
+    ],
+)
+def test_only_the_phones_own_word_is_delivery(status: int, is_delivered: bool, is_final: bool) -> None:
+    report = StatusReport(1, NEIGHBOUR, NOON, NOON, status)
+    assert (report.is_delivered, report.is_final) == (is_delivered, is_final)
+
+
 @given(st.floats(1, 63 * 604_800))
 def test_validity_is_never_shorter_than_asked(validity_s: float) -> None:
     hexed, _ = pdu.submit(NEIGHBOUR, split("x")[0], reference=0, wants_report=False, validity_s=validity_s)

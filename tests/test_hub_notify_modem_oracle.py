@@ -11,6 +11,8 @@ from typing import Any
 
 import gammu
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from hub.notify.transports.modem import alphabet, pdu
 from hub.notify.transports.modem.pdu import Concat, Deliver, StatusReport, Submit
@@ -82,6 +84,15 @@ def test_generated_texts_agree_with_the_oracle() -> None:
         part_count += len(ours)
     assert codings == {Coding.GSM7, Coding.UCS2}
     assert part_count > 2 * TEXTS
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=400), st.integers(0, 255))
+def test_any_text_agrees_with_the_oracle(text: str, reference: int) -> None:
+    assume(is_fair(text))
+    ours, theirs = split(text), oracle_parts(text)
+    assert [part.text for part in ours] == [part["Text"] for part in theirs]
+    for part, their_part in zip(ours, theirs, strict=True):
+        submits_agree(part, their_part, "+56987654321", reference)
 
 
 def submits_agree(part: Segment, their_part: dict[str, Any], number: str, reference: int) -> None:

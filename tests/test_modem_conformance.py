@@ -235,9 +235,17 @@ def heard() -> Iterator[_Heard]:
 
 
 async def test_kannel_sends_and_receives(emulator: Emulator, heard: _Heard, tmp_path: Path) -> None:
-    admin_port, box_port, http_port = free_port(), free_port(), free_port()
+    box_port, http_port = free_port(), free_port()
     settings = tmp_path / "kannel.conf"
-    settings.write_text(_KANNEL.format(**locals(), folder=tmp_path, heard_port=heard.server_port))
+    settings.write_text(
+        _KANNEL.format(
+            folder=tmp_path,
+            admin_port=free_port(),
+            box_port=box_port,
+            http_port=http_port,
+            heard_port=heard.server_port,
+        )
+    )
     with program(tmp_path, "/usr/sbin/bearerbox", str(settings)):
         await eventually(lambda: _listens(box_port), LIMIT_S)
         with program(tmp_path, "/usr/sbin/smsbox", str(settings)):

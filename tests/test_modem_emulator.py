@@ -328,7 +328,7 @@ def test_a_full_memory_makes_the_network_wait(modem: Emulator, terminal: Termina
     assert terminal.is_silent()
     assert terminal.ask("AT+CMGD=1") == ["OK"]
     assert terminal.line() == '+CMTI: "SM",1'
-    assert len(modem.modem.waiting) == 0
+    assert len(modem.modem.arrivals.waiting) == 0
 
 
 def test_direct_texts_want_an_acknowledgement_in_phase_2(modem: Emulator, terminal: Terminal) -> None:

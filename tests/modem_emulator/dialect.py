@@ -1,108 +1,16 @@
-"""The AT commands (3GPP TS 27.007, 27.005, ITU-T V.250) that the emulator knows, as one table."""
+"""The AT commands that the emulator knows, as one table; those for texts are in :mod:`dialect_texts`."""
 
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hub.notify.transports.modem import alphabet
-from modem_emulator.storage import Status
+from modem_emulator import dialect_texts
+from modem_emulator.commands import AtError, CmeError, Command, Handler
 
 if TYPE_CHECKING:
     from modem_emulator.modem import Modem
 
 CHARSETS = ("GSM", "IRA", "UCS2", "HEX")
 OPERATOR = ("ENTEL PCS", "ENTEL", "73001")
-
-
-class AtError(Exception):
-    def shown(self, style: int) -> str:  # noqa: ARG002 - the others ask for it
-        return "ERROR"
-
-
-_CME_WORDS = {
-    11: "SIM PIN required",
-    12: "SIM PUK required",
-    16: "incorrect password",
-    30: "no network service",
-}
-
-
-class CmeError(AtError):
-    """By number or in words, as ``AT+CMEE`` chose."""
-
-    def __init__(self, code: int) -> None:
-        self.code = code
-
-    def shown(self, style: int) -> str:
-        return ("ERROR", f"+CME ERROR: {self.code}", f"+CME ERROR: {_CME_WORDS[self.code]}")[style]
-
-
-class CmsError(AtError):
-    def __init__(self, code: int) -> None:
-        self.code = code
-
-    def shown(self, style: int) -> str:  # noqa: ARG002 - modems give this one by number in any style
-        return f"+CMS ERROR: {self.code}"
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """``kind``: ``test`` (=?), ``read`` (?), ``set`` (=..) or ``run``."""
-
-    name: str
-    kind: str
-    values: tuple[str, ...] = ()
-
-    def number(self, index: int, default: int | None = None) -> int:
-        if index >= len(self.values) or not self.values[index]:
-            if default is None:
-                raise AtError
-            return default
-        if not self.values[index].isdigit():
-            raise AtError
-        return int(self.values[index])
-
-
-_EXTENDED = re.compile(r'([+^$*%][A-Za-z0-9]*)(=\?|\?|=((?:[^";]|"[^"]*"?)*))?;?')
-_BASIC = re.compile(r"(&?[A-Za-z])(\d*)(\?)?;?")
-
-
-def commands(text: str) -> Iterator[Command]:
-    """The commands of one line, without its ``AT``. Raises :class:`AtError` where it ceases to be one."""
-    at = 0
-    while at < len(text):
-        if text[at] in "; ":
-            at += 1
-            continue
-        found = _EXTENDED.match(text, at) or _BASIC.match(text, at)
-        if found is None:
-            raise AtError
-        yield _extended(found) if text[at] in "+^$*%" else _basic(found)
-        at = found.end()
-
-
-def _extended(found: re.Match[str]) -> Command:
-    name, rest = found[1].upper(), found[2] or ""
-    if rest.startswith("=") and rest != "=?":
-        return Command(name, "set", tuple(_values(found[3])))
-    return Command(name, {"": "run", "?": "read", "=?": "test"}[rest])
-
-
-def _basic(found: re.Match[str]) -> Command:
-    return Command(found[1].upper(), "read" if found[3] else "set", (found[2],))
-
-
-def _values(text: str) -> list[str]:
-    """Split at commas outside quotes; quotes are taken off."""
-    parts, in_quotes = [""], False
-    for char in text:
-        in_quotes ^= char == '"'
-        if char == "," and not in_quotes:
-            parts.append("")
-        elif char != '"':
-            parts[-1] += char
-    return [part.strip() for part in parts]
 
 
 def answer(modem: "Modem", command: Command) -> list[str] | None:
@@ -119,7 +27,7 @@ def answer(modem: "Modem", command: Command) -> list[str] | None:
 # --------------------------------------------------------------------------------- who the modem is
 
 
-def _fixed(*lines: str) -> "Handler":
+def _fixed(*lines: str) -> Handler:
     return lambda _, command: [] if command.kind == "test" else list(lines)
 
 
@@ -271,7 +179,7 @@ def _ussd(modem: "Modem", command: Command) -> list[str]:
     code = command.values[1]
     if modem.profile.charset == "UCS2":
         code = bytes.fromhex(code).decode("utf-16-be")
-    modem._later(0, lambda: modem.unasked(_ussd_answer(modem, code)))
+    modem.later(0, lambda: modem.unasked(_ussd_answer(modem, code)))
     return []
 
 
@@ -292,142 +200,6 @@ def _packed(text: str) -> str:
         septets += b"\r"
     return alphabet.pack(septets).hex().upper()
 
-
-# --------------------------------------------------------------------------------------- the texts
-
-
-def _format(modem: "Modem", command: Command) -> list[str]:
-    if command.kind == "test":
-        return ["+CMGF: (0)"]
-    if command.kind == "read":
-        return ["+CMGF: 0"]
-    if command.number(0) != 0:
-        raise AtError  # PDU mode only
-    return []
-
-
-def _service(modem: "Modem", command: Command) -> list[str]:
-    if command.kind == "test":
-        return ["+CSMS: (0,1)"]
-    if command.kind == "read":
-        return [f"+CSMS: {modem.profile.service},1,1,1"]
-    if command.number(0) > 1:
-        raise AtError
-    modem.profile.service = command.number(0)
-    return ["+CSMS: 1,1,1"]
-
-
-def _centre(modem: "Modem", command: Command) -> list[str]:
-    modem.check_sim()
-    if command.kind == "read":
-        return [f'+CSCA: "{modem.sim.centre}",{145 if modem.sim.centre.startswith("+") else 129}']
-    if command.kind == "set":
-        modem.sim.centre = command.values[0]
-    return []
-
-
-def _more_messages(modem: "Modem", command: Command) -> list[str]:
-    if command.kind == "test":
-        return ["+CMMS: (0-2)"]
-    if command.kind == "read":
-        return [f"+CMMS: {modem.profile.more_messages}"]
-    modem.profile.more_messages = command.number(0)
-    return []
-
-
-def _new_messages(modem: "Modem", command: Command) -> list[str]:
-    if command.kind == "test":
-        return ["+CNMI: (0-2),(0-3),(0,2,3),(0-2),(0,1)"]
-    if command.kind == "read":
-        return ["+CNMI: " + ",".join(map(str, modem.profile.new_messages))]
-    chosen = [command.number(index, 0) for index in range(5)]
-    if any(value > most for value, most in zip(chosen, (2, 3, 3, 2, 1), strict=True)):
-        raise AtError
-    modem.profile.new_messages = chosen
-    modem.take_waiting()
-    return []
-
-
-def _memories(modem: "Modem", command: Command) -> list[str]:
-    modem.check_sim()
-    names = ",".join([f'"{name}"' for name in modem.memories])
-    if command.kind == "test":
-        return [f"+CPMS: ({names}),({names}),({names})"]
-    if command.kind == "set":
-        if any(name not in modem.memories for name in command.values):
-            raise CmsError(302)
-        modem.chosen[: len(command.values)] = command.values
-        return ["+CPMS: " + ",".join([_filled(modem, name) for name in modem.chosen])]
-    return ["+CPMS: " + ",".join([f'"{name}",{_filled(modem, name)}' for name in modem.chosen])]
-
-
-def _filled(modem: "Modem", name: str) -> str:
-    memory = modem.memories[name]
-    return f"{len(memory.slots)},{memory.capacity}"
-
-
-def _send(modem: "Modem", command: Command) -> list[str] | None:
-    if command.kind == "test":
-        return []
-    modem.check_sim()
-    modem.prompt(command.number(0))
-    return None
-
-
-def _list(modem: "Modem", command: Command) -> list[str]:
-    if command.kind == "test":
-        return ["+CMGL: (0-4)"]
-    modem.check_sim()
-    wanted = command.number(0, 0)
-    if wanted > 4:
-        raise CmsError(305)
-    lines: list[str] = []
-    for slot, stored in sorted(modem.memories[modem.chosen[0]].slots.items()):
-        if wanted in (4, stored.status):
-            lines.append(f"+CMGL: {slot},{stored.read().value},,{stored.length}\r\n{stored.pdu}")
-    return lines
-
-
-def _read(modem: "Modem", command: Command) -> list[str]:
-    if command.kind == "test":
-        return []
-    modem.check_sim()
-    stored = modem.memories[modem.chosen[0]].slots.get(command.number(0))
-    if stored is None:
-        raise CmsError(321)
-    return [f"+CMGR: {stored.read().value},,{stored.length}\r\n{stored.pdu}"]
-
-
-_DELETED = {
-    1: {Status.READ},
-    2: {Status.READ, Status.SENT},
-    3: {Status.READ, Status.SENT, Status.UNSENT},
-    4: set(Status),
-}
-
-
-def _delete(modem: "Modem", command: Command) -> list[str]:
-    memory = modem.memories[modem.chosen[0]]
-    if command.kind == "test":
-        return ["+CMGD: (" + ",".join(map(str, sorted(memory.slots))) + "),(0-4)"]
-    modem.check_sim()
-    which = _DELETED.get(command.number(1, 0))
-    if which is None:
-        memory.slots.pop(command.number(0), None)
-    else:
-        memory.slots = {n: stored for n, stored in memory.slots.items() if stored.status not in which}
-    modem.take_waiting()
-    return []
-
-
-def _acknowledge(modem: "Modem", command: Command) -> list[str]:
-    if command.kind == "test":
-        return ["+CNMA: (0-2)"]
-    modem.acknowledged()
-    return []
-
-
-Handler = Callable[["Modem", Command], list[str] | None]
 
 _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(["V", "Q", "X", "S", "H", "&C", "&D", "&K", "&S", "&W", "&V", "\\Q"], _accept),
@@ -461,15 +233,5 @@ _HANDLERS: dict[str, Handler] = {
     "+CGATT": _attached,
     "+CUSD": _ussd,
     **dict.fromkeys(["+CLIP", "+CRC", "+CSDH", "+CSMP", "+CSAS", "+IPR", "+IFC", "+ICF", "+CR"], _accept),
-    "+CMGF": _format,
-    "+CSMS": _service,
-    "+CSCA": _centre,
-    "+CMMS": _more_messages,
-    "+CNMI": _new_messages,
-    "+CPMS": _memories,
-    "+CMGS": _send,
-    "+CMGL": _list,
-    "+CMGR": _read,
-    "+CMGD": _delete,
-    "+CNMA": _acknowledge,
+    **dialect_texts.HANDLERS,
 }

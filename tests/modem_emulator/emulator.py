@@ -10,7 +10,8 @@ from hub.notify.transports.modem.pdu import whole
 from modem_emulator.control import Control
 from modem_emulator.faults import DELIVERED, Faults, Reports
 from modem_emulator.line import Line
-from modem_emulator.modem import Modem, Sent
+from modem_emulator.modem import Modem
+from modem_emulator.state import Sent
 
 
 class Emulator:
@@ -118,10 +119,10 @@ class Emulator:
         self, sender: str, text: str, *, order: Sequence[int] | None = None, reference: int | None = None
     ) -> None:
         """A text comes in; ``order`` shuffles, repeats or leaves out its parts: (2, 1), (1, 1, 2), (1, 3)."""
-        self.line.call(lambda: self.modem.receive(sender, text, order=order, reference=reference))
+        self.line.call(lambda: self.modem.arrivals.receive(sender, text, order=order, reference=reference))
 
     def receive_pdu(self, pdu: str) -> None:
-        self.line.call(lambda: self.modem.receive_pdu(pdu))
+        self.line.call(lambda: self.modem.arrivals.receive_pdu(pdu))
 
     def set_reports(self, reports: Reports, recipient: str = "") -> None:
         """For one recipient, or for all that have no reports of their own."""
@@ -140,13 +141,13 @@ class Emulator:
     def set_signal(self, rssi: int) -> None:
         """0-31, 99 unknown; with 0 and 99 nothing goes out."""
         self.modem.signal = rssi
-        self.line.call(self.modem.take_waiting)
+        self.line.call(self.modem.arrivals.take_waiting)
 
     def set_capacity(self, slots: int) -> None:
         """Of every memory; fewer than are filled means full."""
         for memory in self.modem.memories.values():
             memory.capacity = slots
-        self.line.call(self.modem.take_waiting)
+        self.line.call(self.modem.arrivals.take_waiting)
 
     # ---------------------------------------------------------------------- what befalls the modem
 
@@ -155,8 +156,11 @@ class Emulator:
 
     def plug(self) -> None:
         """Back again, on another pseudo-terminal behind the same link, freshly started."""
-        self.line.call(self.line.plug)
-        self.line.call(self.modem.reset)
+        self.line.call(self._plug)
+
+    def _plug(self) -> None:
+        self.line.plug()
+        self.modem.reset()
 
     def hang(self, *ends: str) -> None:
         """Nothing answers until ``reset`` or ``reopen``; ``never`` takes neither."""

@@ -14,7 +14,7 @@ class Watch:
     """Readable when something happened to ``path``."""
 
     def __init__(self, path: str) -> None:
-        self._fd = _libc.inotify_init1(_NONBLOCK)
+        self._fd: int = _libc.inotify_init1(_NONBLOCK)
         if self._fd < 0 or _libc.inotify_add_watch(self._fd, path.encode(), OPENED | CLOSED) < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
 

@@ -1,83 +1,31 @@
 """The modem without its line: characters in, characters out, time by a callback."""
 
-import json
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 from hub.notify.transports.modem import pdu
 from hub.notify.transports.modem.pdu import PduError, Submit
-from hub.notify.transports.modem.segments import split
 from modem_emulator import dialect
-from modem_emulator.dialect import AtError, CmsError
+from modem_emulator.arrivals import Arrivals
+from modem_emulator.commands import AtError, CmsError, commands
 from modem_emulator.faults import Faults, Reports
-from modem_emulator.storage import Memory, Stored
+from modem_emulator.state import (
+    BANNER,
+    HOME,
+    INVALID_PDU,
+    NO_NETWORK,
+    ROAMING,
+    SIM_PIN,
+    SIM_PUK,
+    Profile,
+    Sent,
+    Sim,
+)
+from modem_emulator.storage import Memory
 
 ESC, CTRL_Z, CR, BACKSPACE = 0x1B, 0x1A, 0x0D, 0x08
-HOME, ROAMING, SEARCHING, DENIED = 1, 5, 2, 3
-
-INVALID_PDU, NO_NETWORK, SIM_PIN, SIM_PUK = 304, 331, 311, 316
-
-BANNER = ("RDY", "+CFUN: 1", "+CPIN: READY", "Call Ready", "SMS Ready")
-HUAWEI_NOISE = ("^BOOT:20483416,0,0,0,72", "^RSSI:18", "^MODE:5,4")
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One SUBMIT that went out, in the order of going out; ``reference`` is what ``+CMGS:`` said."""
-
-    at: datetime
-    reference: int
-    pdu: str
-    submit: Submit
-
-    def line(self) -> str:
-        """As one line of JSON."""
-        submit, concat = self.submit, self.submit.concat
-        return json.dumps(
-            {
-                "at": self.at.isoformat(),
-                "reference": self.reference,
-                "to": submit.recipient,
-                "text": submit.text,
-                "coding": submit.coding.value,
-                "part": None if concat is None else [concat.reference, concat.number, concat.total],
-                "wants_report": submit.wants_report,
-                "pdu": self.pdu,
-            },
-            ensure_ascii=False,
-        )
-
-
-@dataclass(slots=True)
-class Profile:
-    """What ``ATZ``, ``AT&F`` and a reset put back."""
-
-    has_echo: bool = True
-    error_style: int = 0
-    new_messages: list[int] = field(default_factory=lambda: [0, 0, 0, 0, 0])
-    """``+CNMI``: mode, mt, bm, ds, bfr."""
-    service: int = 0
-    """``+CSMS``: with 1, messages handed over directly want ``+CNMA``."""
-    registration_notes: int = 0
-    charset: str = "GSM"
-    operator_format: int = 0
-    more_messages: int = 0
-
-
-@dataclass(slots=True)
-class Sim:
-    """Who the modem is to the network."""
-
-    number: str = "+56950001234"
-    centre: str = "+56950000990"
-    imsi: str = "730010000000001"
-    pin: str = ""
-    puk: str = "12345678"
-    is_open: bool = True
-    attempts: int = 3
-    ussd: dict[str, str] = field(default_factory=lambda: {"*111#": "Su saldo es $1.234"})
 
 
 class Modem:
@@ -95,7 +43,7 @@ class Modem:
         pin: str = "",
     ) -> None:
         self._write = write
-        self._later = later
+        self.later = later
         self.message_s = message_s
         self.boot_s = 0.2
         self.ack_s = 15.0
@@ -110,8 +58,7 @@ class Modem:
         self.memories = {"SM": Memory(30), "ME": Memory(100)}
         self.chosen = ["SM", "SM", "SM"]
         self.sent: list[Sent] = []
-        self.waiting: deque[tuple[str, str, int]] = deque()
-        """What the network keeps for us: (kind, PDU, length); kind is ``deliver`` or ``report``."""
+        self.arrivals = Arrivals(self)
         self.on_sent: Callable[[Sent], None] = lambda _: None
         self.commands: list[str] = []
         """Every command line that came, for tests to look at."""
@@ -127,9 +74,7 @@ class Modem:
         self._is_down = False
         self._input: deque[int] = deque()
         self._unasked: deque[bytes] = deque()
-        self._unacknowledged: tuple[str, str, int] | None = None
         self._reference = 0
-        self._concat_reference = 0
 
     # ---------------------------------------------------------------------------- from the computer
 
@@ -202,7 +147,7 @@ class Modem:
     def _answer_all(self, text: str) -> None:
         lines: list[str] = []
         try:
-            for command in dialect.commands(text):
+            for command in commands(text):
                 answer = dialect.answer(self, command)
                 if answer is None:  # a prompt, or a reset that answered by itself
                     return
@@ -259,7 +204,7 @@ class Modem:
     def _submit(self, typed: str) -> None:
         self._is_busy = True
         resets = self.resets
-        self._later(self.message_s, lambda: self._submitted(typed, resets))
+        self.later(self.message_s, lambda: self._submitted(typed, resets))
 
     def _submitted(self, typed: str, resets: int) -> None:
         """The network has taken the text, or has not."""
@@ -301,6 +246,10 @@ class Modem:
             raise CmsError(SIM_PIN if self.sim.attempts else SIM_PUK)
 
     @property
+    def can_receive(self) -> bool:
+        return self.is_on_network and not self._is_down
+
+    @property
     def is_on_network(self) -> bool:
         return self.shown_registration in (HOME, ROAMING) and self.signal not in (0, 99)
 
@@ -315,7 +264,7 @@ class Modem:
             self._free()
         elif faults.late_oks:
             faults.late_oks -= 1
-            self._later(faults.late_ok_s, lambda: self._finish(lines, "OK"))
+            self.later(faults.late_ok_s, lambda: self._finish(lines, "OK"))
         else:
             self._finish(lines, "OK")
 
@@ -334,10 +283,7 @@ class Modem:
         if plan.is_national:
             recipient = recipient.removeprefix("+56")
         for index, status in enumerate(plan.statuses, 1):
-            self._later(
-                plan.delay_s * index,
-                lambda status=status: self._report(sent, recipient, status, plan.centre),
-            )
+            self.later(plan.delay_s * index, partial(self._report, sent, recipient, status, plan.centre))
 
     def _report(self, sent: Sent, recipient: str, status: int, centre: str | None) -> None:
         hexed, length = pdu.status_report(
@@ -348,89 +294,7 @@ class Modem:
             status=status,
             centre=self.sim.centre if centre is None else centre,
         )
-        self.arrive("report", hexed, length)
-
-    # ------------------------------------------------------------------------------ receiving texts
-
-    def receive(
-        self,
-        sender: str,
-        text: str,
-        *,
-        order: Sequence[int] | None = None,
-        at: datetime | None = None,
-        reference: int | None = None,
-    ) -> None:
-        """A text comes in. ``order`` names the parts as they come: (2, 1), (1, 3), (1, 1, 2)."""
-        segments = split(text)
-        if reference is None:
-            reference = self._concat_reference = (self._concat_reference + 1) % 256
-        for number in order or range(1, len(segments) + 1):
-            hexed, length = pdu.deliver(
-                sender,
-                segments[number - 1],
-                at=at or datetime.now(UTC),
-                reference=reference,
-                centre=self.sim.centre,
-            )
-            self.arrive("deliver", hexed, length)
-
-    def receive_pdu(self, hexed: str) -> None:
-        """Anything at all, as the network's message."""
-        self.arrive("deliver", hexed, len(hexed) // 2 - 1 - int(hexed[:2], 16))
-
-    def arrive(self, kind: str, hexed: str, length: int) -> None:
-        self.waiting.append((kind, hexed, length))
-        self.take_waiting()
-
-    def take_waiting(self) -> None:
-        """Take from the network what there is room for."""
-        while self.waiting and self.is_on_network and not self._is_down:
-            if not self._take(*self.waiting[0]):
-                return
-            self.waiting.popleft()
-
-    def _take(self, kind: str, hexed: str, length: int) -> bool:
-        mode, mt, _, ds, _ = self.profile.new_messages
-        route = mt if kind == "deliver" else ds
-        is_direct = route == (2 if kind == "deliver" else 1)
-        if is_direct and mode:
-            return self._hand_over(kind, hexed, length)
-        if kind == "report" and route == 0:
-            return True  # nobody asked for it
-        memory = self.memories[self.chosen[2]]
-        if memory.is_full:
-            return False
-        slot = memory.put(Stored(hexed, length))
-        if route and mode:
-            self.unasked(f'{"+CMTI" if kind == "deliver" else "+CDSI"}: "{self.chosen[2]}",{slot}')
-        return True
-
-    def _hand_over(self, kind: str, hexed: str, length: int) -> bool:
-        """Directly; one at a time where the computer must acknowledge."""
-        if self.profile.service:
-            if self._unacknowledged is not None:
-                return False
-            self._unacknowledged = waited_for = (kind, hexed, length)
-            self._later(self.ack_s, lambda: self._not_acknowledged(waited_for))
-        self.unasked(f"+CMT: ,{length}" if kind == "deliver" else f"+CDS: {length}", hexed)
-        return True
-
-    def acknowledged(self) -> None:
-        """``AT+CNMA``. Raises :class:`CmsError` when nothing waits for it."""
-        if self._unacknowledged is None:
-            raise CmsError(340)
-        self._unacknowledged = None
-        self._later(0, self.take_waiting)
-
-    def _not_acknowledged(self, message: tuple[str, str, int]) -> None:
-        """As TS 27.005 wants it: no more direct routing, and the network tries again later."""
-        if self._unacknowledged is not message:
-            return
-        self._unacknowledged = None
-        self.profile.new_messages[1] = self.profile.new_messages[3] = 0
-        self.waiting.appendleft(message)
-        self.take_waiting()
+        self.arrivals.arrive("report", hexed, length)
 
     # --------------------------------------------------------------------------------- the machine
 
@@ -442,7 +306,7 @@ class Modem:
     def registration_changed(self) -> None:
         if self.profile.registration_notes:
             self.unasked(f"+CREG: {self.shown_registration}")
-        self.take_waiting()
+        self.arrivals.take_waiting()
 
     def unlock(self) -> None:
         self.sim.is_open, self.sim.attempts = True, 3
@@ -460,16 +324,17 @@ class Modem:
         self._line.clear()
         self._input.clear()
         self._unasked.clear()
-        self.profile, self._unacknowledged = Profile(), None
+        self.profile = Profile()
+        self.arrivals.reset()
         self.is_radio_on = True
         self.sim.is_open = not self.sim.pin
-        self._later(self.boot_s, self._boot)
+        self.later(self.boot_s, self._boot)
 
     def _boot(self) -> None:
         self._is_down = False
         self._line.clear()
         self.banner()
-        self.take_waiting()
+        self.arrivals.take_waiting()
 
     def banner(self, lines: Sequence[str] | None = None) -> None:
         """What modems say at their start; also in the middle of work, when the power failed."""

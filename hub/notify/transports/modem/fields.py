@@ -94,8 +94,16 @@ def read_address(reader: Reader, what: str) -> str:
     kind = reader.one(f"the type of the {what}")
     value = reader.take((length + 1) // 2, f"the {what}")
     if kind & _TYPE_BITS == _ALPHANUMERIC & _TYPE_BITS:
-        return alphabet.decode(alphabet.unpack(value, length * 4 // 7))
+        return _name(value, length * 4 // 7)
     return _prefix(kind) + _digits(value)[:length]
+
+
+def _name(value: bytes, count: int) -> str:
+    """Centres that count in whole octets add an eighth septet of zeros to a name of seven; it is no @."""
+    septets = alphabet.unpack(value, count)
+    if count % 8 == 0 and septets.endswith(b"\0"):
+        septets = septets[:-1]
+    return alphabet.decode(septets)
 
 
 def _prefix(kind: int) -> str:

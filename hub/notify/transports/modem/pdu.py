@@ -59,12 +59,12 @@ class StatusReport:
     @property
     def is_delivered(self) -> bool:
         """The phone has it."""
-        return self.status in (0x00, 0x01, 0x02)
+        return self.status == 0x00
 
     @property
     def is_final(self) -> bool:
-        """False while the centre still tries."""
-        return not 0x20 <= self.status <= 0x3F
+        """False while the centre still tries, and where it passed the text on without hearing more."""
+        return self.status != 0x01 and not 0x20 <= self.status <= 0x3F
 
 
 @dataclass(frozen=True, slots=True)

@@ -389,14 +389,14 @@ async def test_what_is_told_of_a_text_is_true_whatever_goes_wrong(emulator: Emul
             emulator.receive(LUIS, f"Respuesta {number}")
         _heal(emulator)
         await eventually(lambda: rig.transport.state.is_ok, 20)
-        inbound = {event.text for event in await rig.inbound(TEXTS)}
+        inbound = [event.text for event in await rig.inbound(TEXTS)]
         parts = [sent.submit.text for sent in emulator.sent]
         whole = [text for _, text in emulator.texts()]
-        assert inbound == {f"Respuesta {number}" for number in range(TEXTS)}
+        assert sorted(inbound) == sorted(f"Respuesta {number}" for number in range(TEXTS))
         for text, outcome in told.items():
             begun = sum(part.startswith(text[:9]) for part in parts)
             assert {"sent": whole.count(text) == 1, "failed": begun == 0, "doubt": True}[outcome], text
-        assert {"sent", "doubt"} <= set(told.values())
+        assert "sent" in told.values()
 
 
 def _harm(emulator: Emulator, chance: random.Random) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from hub.notify.transports.modem import replies
 from hub.notify.transports.modem.alphabet import encode, pack
+from hub.notify.transports.modem.assemble import Assembler
 from hub.notify.transports.modem.bucket import full
 from hub.notify.transports.modem.dialogue import (
     CTRL_Z,
@@ -18,7 +19,8 @@ from hub.notify.transports.modem.dialogue import (
     Restarted,
 )
 from hub.notify.transports.modem.errors import CME, CMS, Fault, cause_of, refusal, report_text
-from hub.notify.transports.modem.pdu import StatusReport
+from hub.notify.transports.modem.inbox import Inbox
+from hub.notify.transports.modem.pdu import StatusReport, deliver
 from hub.notify.transports.modem.references import ConcatReferences, KnownReferences, part_reference
 from hub.notify.transports.modem.remedy import Remedy, is_dead, remedy
 from hub.notify.transports.modem.replies import Registration, Stored
@@ -190,8 +192,12 @@ def test_what_the_network_and_the_memories_say() -> None:
 
 
 def test_a_torn_list_of_texts_keeps_what_is_whole() -> None:
-    lines = ("+CMGL: 1,0,,23", "AA", "+CMGL: 2,0,,23", "+CMGL: 7,0,,23", "BB", "CC")
-    assert replies.stored(lines, "ME") == [Stored("ME", 1, "AA"), Stored("ME", 7, "BB")]
+    lines = ("+CMGL: 1,0,,23", "AA", "+CMGL: 2,0,,23", "+CMGL: 7,0,,23", "~", "BB", "CC")
+    found = replies.listing(lines, "ME")
+    assert found.messages == (Stored("ME", 1, "AA"), Stored("ME", 7, "BB"))
+    assert not found.is_whole
+    assert replies.listing(("+CMGL: 1,0,,23", "AA"), "ME").is_whole
+    assert replies.pdu(("+CMGR: 0,,23", "\xc3(", "AA")) == "AA"
 
 
 @pytest.mark.parametrize(
@@ -327,3 +333,71 @@ def test_a_report_settles_only_what_it_can_be_of() -> None:
     known.add(7, "+56987654321")
     assert known.has(7, "987654321")
     assert not known.has(8, "987654321")
+
+
+# --------------------------------------------------------------------------------------------- inbox
+
+NOW = datetime(2026, 11, 26, 1, 0, tzinfo=UTC)
+
+
+def text_at(index: int, text: str) -> Stored:
+    return Stored("ME", index, deliver("+56998765432", split(text)[0], at=NOW)[0])
+
+
+def an_inbox() -> Inbox:
+    return Inbox("m1", Assembler())
+
+
+def test_what_is_in_hand_is_told_once_and_deleted_after_the_commit() -> None:
+    inbox = an_inbox()
+    for _ in range(3):
+        inbox.take(text_at(3, "1 K7"), NOW)
+    [arrived] = inbox.take_arrived()
+    assert inbox.take_arrived() == []
+    assert inbox.to_delete() == []
+    inbox.committed(arrived)
+    assert inbox.to_delete() == [("ME", 3)]
+    inbox.deleted(("ME", 3))
+    assert inbox.to_delete() == []
+
+
+def test_a_place_is_deleted_only_where_this_session_saw_the_same_message() -> None:
+    inbox = an_inbox()
+    inbox.take(text_at(3, "1 K7"), NOW)
+    [arrived] = inbox.take_arrived()
+    inbox.start_session()
+    inbox.committed(arrived)
+    assert inbox.to_delete() == []
+    inbox.take(text_at(3, "1 K7"), NOW)
+    assert inbox.to_delete() == [("ME", 3)]
+    inbox.take(text_at(3, "2 K7"), NOW)  # the deletion was done, its answer lost, the place filled again
+    assert inbox.to_delete() == []
+    inbox.committed(arrived)
+    assert inbox.to_delete() == []
+    assert [one.event.text for one in inbox.take_arrived()] == ["2 K7"]  # type: ignore[union-attr]
+
+
+def test_a_message_that_has_gone_is_forgotten() -> None:
+    inbox = an_inbox()
+    inbox.take(text_at(3, "1 K7"), NOW)
+    [arrived] = inbox.take_arrived()
+    inbox.committed(arrived)
+    inbox.seen("SM", [])
+    assert inbox.to_delete() == [("ME", 3)]
+    inbox.seen("ME", [1])
+    assert inbox.to_delete() == []
+
+
+def test_a_message_that_cannot_be_read_is_rubbish() -> None:
+    inbox = an_inbox()
+    inbox.take(Stored("ME", 1, "00040391FFFFFF"), NOW)
+    assert inbox.take_arrived() == []
+    assert (inbox.rubbish(), inbox.to_delete()) == ([("ME", 1)], [])
+
+
+def test_one_text_told_twice_has_one_reference() -> None:
+    first, second = an_inbox(), an_inbox()
+    for inbox, index in ((first, 1), (second, 9)):
+        inbox.take(text_at(index, "1 K7"), NOW)
+    [one], [again] = first.take_arrived(), second.take_arrived()
+    assert one.event == again.event

@@ -32,9 +32,9 @@ from hub.notify.transports.modem.link import Link
 from hub.notify.transports.modem.references import ConcatReferences, KnownReferences
 from hub.notify.transports.modem.remedy import Remedy, is_dead, remedy
 from hub.notify.transports.modem.replies import Registration
-from hub.notify.transports.modem.session import Desk, Job, LostNetworkError, Session
+from hub.notify.transports.modem.session import Desk, Job, Lasting, LostNetworkError, Session
 from hub.notify.transports.modem.settings import ModemSettings
-from hub.notify.transports.modem.setup import PinGuard, bring_up, identify
+from hub.notify.transports.modem.setup import Patience, PinGuard, bring_up, identify
 from hub.notify.transports.modem.state import ModemState
 from hub.notify.transports.modem.timing import Timing
 
@@ -76,10 +76,12 @@ class Driver:
         self._link: Link | None = None
         self._failures = 0
         self._guard = PinGuard()
-        self._inbox = Inbox(settings.name, Assembler(self._timing.parts_s))
-        self._bucket = full(settings.per_hour, settings.burst, monotonic())
-        self._concat = ConcatReferences()
-        self._known = KnownReferences()
+        self._lasting = Lasting(
+            inbox=Inbox(settings.name, Assembler(self._timing.parts_s)),
+            bucket=full(settings.per_hour, settings.burst, monotonic()),
+            concat=ConcatReferences(),
+            known=KnownReferences(),
+        )
         self._desk = Desk(
             next_job=self._next_job,
             arrived=listener.on_event,
@@ -172,8 +174,7 @@ class Driver:
             settings.pin_file,
             settings.smsc,
             self._guard,
-            sim_s=timing.sim_s,
-            sleep=self._stopping.wait,
+            Patience(timing.sim_s, self._stopping.wait),
         )
         session = Session(
             link,
@@ -182,10 +183,7 @@ class Driver:
             settings,
             timing,
             self._desk,
-            inbox=self._inbox,
-            bucket=self._bucket,
-            concat=self._concat,
-            known=self._known,
+            self._lasting,
         )
         log.info("%s: %s is ready", settings.name, setup.identity.model or "modem")
         try:
@@ -270,7 +268,7 @@ class Driver:
 
     def _take_committed(self) -> None:
         while not self._committed.empty():
-            self._inbox.committed(self._committed.get())
+            self._lasting.inbox.committed(self._committed.get())
 
     def _show(self, state: ModemState) -> None:
         self.state = state

@@ -254,6 +254,8 @@ CME: dict[int, Cause] = {
     100: Cause("error sin explicación del módem", _M),
 }
 
+NOT_YET = frozenset((CMS[302], CMS[314], CMS[500], CME[14]))
+"""What modems answer while the SIM is still opening."""
 MEMORY_FULL = frozenset((CMS[208], CMS[211], CMS[322], CME[20]))
 
 _UNKNOWN = Cause("error sin explicación del módem", _M)

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 BALANCE_RETRY_S = 600.0
 """After a query of the balance that nobody answered."""
+NOTICES = 10
+"""In one go; reading a message takes a modem up to a tenth of a second, and an alarm may be waiting."""
 URGENT = 1
 """The priority that may use the SIM's reserve."""
 
@@ -72,8 +74,18 @@ class Desk:
     now: Callable[[], datetime]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lasting:
+    """What outlives a session."""
+
+    inbox: Inbox
+    bucket: Bucket
+    concat: ConcatReferences
+    known: KnownReferences
+
+
 class Session:
-    """``bucket``, ``inbox``, ``concat``, ``known`` and the state outlive the session."""
+    """One opened modem, from its set-up to the error that ends it."""
 
     def __init__(
         self,
@@ -83,21 +95,16 @@ class Session:
         settings: ModemSettings,
         timing: Timing,
         desk: Desk,
-        *,
-        inbox: Inbox,
-        bucket: Bucket,
-        concat: ConcatReferences,
-        known: KnownReferences,
+        lasting: Lasting,
     ) -> None:
         self._link = link
         self._settings = settings
         self._timing = timing
         self._desk = desk
-        self._inbox = inbox
-        self._bucket = bucket
-        self._known = known
-        self._storage = Storage(link, setup, inbox, timing)
-        self._sender = Sender(link, settings, timing, concat, self._storage.make_room)
+        self._inbox, self._bucket, self._known = lasting.inbox, lasting.bucket, lasting.known
+        lasting.inbox.start_session()
+        self._storage = Storage(link, setup, lasting.inbox, timing)
+        self._sender = Sender(link, settings, timing, lasting.concat, self._storage.make_room)
         self._unsettled: list[tuple[Job, float]] = []
         start = desk.monotonic()
         self._watch_at = self._sweep_at = start
@@ -118,7 +125,9 @@ class Session:
         Raises :class:`LineError` when the link is over, :class:`UnusableError` when the SIM is.
         """
         self._heed_notices()
+        self._hand_on()
         self._look_around()
+        self._hand_on()
         self._desk.take_committed()
         is_tidy = self._storage.delete_some()
         job = self._desk.next_job()
@@ -143,23 +152,23 @@ class Session:
     # --------------------------------------------------------------------------------------- notices
 
     def _heed_notices(self) -> None:
-        while self._link.notices:
+        for _ in range(min(NOTICES, len(self._link.notices))):
             self._heed(self._link.notices.popleft())
 
     def _heed(self, notice: Notice) -> None:
         now = self._desk.now()
         if notice.name in ("+CMTI", "+CDSI"):
-            place = replies.place(notice.text)
-            self._hand_on(self._storage.read(place, now) if place else [])
+            if (place := replies.place(notice.text)) is not None:
+                self._storage.read(place, now)
         elif notice.name in ("+CMT", "+CDS"):
-            self._hand_on(self._inbox.take_direct(notice.body, now))
+            self._inbox.take_direct(notice.body, now)
         elif notice.name == "+CMGS":
             self._adopt_late(notice.text)
         elif notice.name == "+CUSD":
             self._take_balance(replies.ussd_text(notice.text))
 
-    def _hand_on(self, arrived: list[Arrived]) -> None:
-        for one in arrived:
+    def _hand_on(self) -> None:
+        for one in self._inbox.take_arrived():
             if one.report is not None:
                 self._settle(one.report)
             self._desk.arrived(one)
@@ -249,7 +258,7 @@ class Session:
             self._watch()
         if now >= self._sweep_at:
             self._sweep_at = now + self._timing.sweep_s
-            self._hand_on(self._storage.sweep(self._desk.now()))
+            self._storage.sweep(self._desk.now())
             used, total = self._storage.filled or (None, None)
             self._show(memory_used=used, memory_total=total)
         if now >= self._balance_at and self.state.registration.is_registered:

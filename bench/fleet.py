@@ -13,6 +13,7 @@ from bench.programs import Programs, Running
 
 GATEWAYS = 10
 SENSORS = 200
+SECTORS = 1000
 FIRST_BUTTON = 50_000
 """Sensors count from 0, buttons from here; a device belongs to the gateway of its number modulo GATEWAYS."""
 
@@ -41,11 +42,26 @@ def write_devices(path: Path, sensors: int, buttons: int) -> None:
     """A device list for ``almenara-hub devices import``."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["device", "gateway", "kind", "name", "place", "silent_after_s"])
+        writer.writerow(["device", "gateway", "kind", "name", "place", "sector", "silent_after_s"])
         for number in [*range(sensors), *range(FIRST_BUTTON, FIRST_BUTTON + buttons)]:
             kind = "panic_button" if number >= FIRST_BUTTON else "sensor"
             gateway = f"bench-{number % GATEWAYS:03d}"
-            writer.writerow([f"b-{number:05d}", gateway, kind, f"Equipo {number}", f"B{number:05d}", 86_400])
+            writer.writerow(
+                [
+                    f"b-{number:05d}",
+                    gateway,
+                    kind,
+                    f"Equipo {number}",
+                    f"B{number:05d}",
+                    _sector(number),
+                    86_400,
+                ]
+            )
+
+
+def _sector(number: int) -> str:
+    """So many that no three presses of one make a community alarm."""
+    return f"S{number % SECTORS:03d}"
 
 
 def source_of(number: int) -> str:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,14 +160,16 @@ class Ground:
     # ----------------------------------------------------------------------------------------- hub
 
     @contextlib.asynccontextmanager
-    async def hub(self, broker: Broker, database: str, tree: Path = TREE) -> AsyncIterator[Hub]:
-        """A hub from the checkout ``tree``; stopped in order at the end."""
+    async def hub(
+        self, broker: Broker, database: str, tree: Path = TREE, options: Sequence[str] = ()
+    ) -> AsyncIterator[Hub]:
+        """A hub from the checkout ``tree``, with further options; stopped in order at the end."""
         folder = self.folder / f"hub-{next(self._numbers)}"
         folder.mkdir(mode=0o711)
         words = ["--mqtt", f"{HOST}:{broker.port}", "--database", self.dsn(database), "--data", folder]
         log = folder / "hub.log"
         with log.open("ab") as output:
-            child = _launch_hub(tree, ["serve", "--http", f"{HOST}:0", *words], output.fileno())
+            child = _launch_hub(tree, ["serve", "--http", f"{HOST}:0", *words, *options], output.fileno())
         try:
             await _until(lambda: "consola: " in log.read_text(), child, log)
             url = log.read_text().partition("consola: ")[2].split()[0]

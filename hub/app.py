@@ -25,13 +25,14 @@ from hub.alerts import service as alerts
 from hub.alerts.finding import Finding
 from hub.alerts.silences import Silences
 from hub.clock import Clock, SystemClock
-from hub.database import UNAVAILABLE, Connection, DatabaseError, Pool, connect, listen_loop, migrate, persist
+from hub.database import UNAVAILABLE, DatabaseError, Pool, connect, listen_loop, migrate, persist
 from hub.devices import commands, supervision
 from hub.devices.registry import Registry
 from hub.intake.clock_offsets import ClockOffsets
 from hub.intake.partitions import ensure_event_partitions
 from hub.intake.pipeline import Intake
 from hub.intake.presence import Listening, Presence, flush_loop
+from hub.intake.reaction import Reaction
 from hub.intake.shards import LANES, Shards, shard_name
 from hub.leases import Leases, Work
 from hub.metrics import Metrics
@@ -45,9 +46,11 @@ from hub.notify.transports.modem import figures
 from hub.notify.transports.spec import HttpSpec, read_secret
 from hub.notify.watching import Watched
 from hub.rule_work import memories
+from hub.rule_work.apart import rehearse_apart
+from hub.rule_work.drafts import Drafts
 from hub.rule_work.live import LiveRules
 from hub.rule_work.timers import Timers
-from hub.rule_work.work import React, RuleWork
+from hub.rule_work.work import RuleWork
 from hub.rules.library import ready_rules
 from hub.servers import ServerError
 from hub.servers.broker import EmbeddedBroker, site_secret
@@ -59,6 +62,7 @@ from hub.web import server as web_server
 from hub.web import sessions, users
 from hub.web.app import create_app
 from hub.web.bus import AlertBus
+from hub.web.context import RulesDesk
 from hub.web.settings import EmergencyNumber, Hook, WebSettings
 
 if TYPE_CHECKING:
@@ -317,11 +321,36 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
     rules = RuleWork(ready_rules(), hub.metrics)
     live = LiveRules(hub.pool, rules, rules_folder(hub.settings), clock)
     await live.start()
+    outfit = _outfit(hub, clock)
+    settings = _notify_settings(hub.settings)
+    senders = None
+    if hub.does("notify"):
+        senders = notify.Senders(
+            hub.pool,
+            outfit.transports,
+            clock,
+            hub.owner,
+            on_sent=_on_sent(hub),
+            settings=settings,
+            router=outfit.router,
+        )
+    reaction = Reaction(
+        settings=settings,
+        policies=policies,
+        silences=silences,
+        senders=senders,
+        wake=notify_wake.set,
+        metrics=hub.metrics,
+    )
+    alarm_pool = await connect(hub.dsn, max_size=2, warm=reaction.warm)
+    stack.push_async_callback(_close, alarm_pool)
     intake = Intake(
         pool=hub.pool,
+        alarm_pool=alarm_pool,
         registry=hub.registry,
         rules=rules,
-        react=_reaction(hub, notify_wake, policies, silences),
+        react=reaction,
+        at_once=reaction.at_once,
         send_receipt=lambda gateway, receipt: _send_receipt(hub, gateway, receipt),
         telemetry=PostgresTelemetry(),
         offsets=ClockOffsets(),
@@ -358,7 +387,6 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
     }
     for index, (name, part) in enumerate(zip(names, listening, strict=True)):
         work[name] = partial(lanes.run_shard, index, part)
-    outfit = _outfit(hub, clock)
 
     def registry_told(payload: str) -> None:
         hub.registry.on_notify(payload)
@@ -373,6 +401,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         memories.CHANNEL: rules.memories.heard,
         mailbox.CHANNEL: outfit.heard,
     }
+    drafts = Drafts(partial(rehearse_apart, hub.dsn), rules_folder(hub.settings), clock)
     app = create_app(
         pool=hub.pool,
         clock=clock,
@@ -380,6 +409,9 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         metrics=hub.metrics.exposition,
         bus=bus,
         has_console=hub.does("web"),
+        policies=policies,
+        desk=RulesDesk(live, drafts),
+        catalogue=alerts.CatalogueBook(hub.settings.data / "catalogo.yaml"),
     )
     stack.callback(bus.close)
     host, port = hub.settings.http_address()
@@ -405,7 +437,6 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         )
         loops += [
             timers.run_loop(),
-            live.reload_loop(),
             leases.run_loop(work),
             flush_loop(presence, listening, hub.pool, clock),
             alerts.calm_loop(hub.pool, clock),
@@ -413,18 +444,9 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         ]
         if is_cluster:
             loops.append(_from_cluster(hub, intake, clock, listening[0]))
-    if hub.does("notify"):
+    if senders is not None:
         loops += [
-            notify.notify_loop(
-                hub.pool,
-                outfit.transports,
-                clock,
-                notify_wake,
-                hub.owner,
-                on_sent=_on_sent(hub),
-                settings=_notify_settings(hub.settings),
-                router=outfit.router,
-            ),
+            senders.run_loop(notify_wake),
             *outfit.loops(hub.owner, _supervised(hub, intake, clock), partial(_tell_of_transport, hub)),
             commands.commands_loop(hub.pool, _publisher(hub), clock, command_wake),
             room.room_loop(hub.pool, clock, _room_silent(hub, intake, clock)),
@@ -440,7 +462,9 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
             ),
         ]
     if hub.does("web"):
-        loops.append(sessions.sweep_loop(hub.pool, clock))
+        loops += [sessions.sweep_loop(hub.pool, clock), drafts.run_loop()]
+    if hub.does("intake") or hub.does("web"):
+        loops.append(live.reload_loop())
     group = await stack.enter_async_context(asyncio.TaskGroup())
     tasks = [group.create_task(loop) for loop in loops]
     stack.callback(lambda: [task.cancel() for task in tasks])
@@ -448,25 +472,6 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
 
 
 # ---------------------------------------------------------------------------------------- reactions
-
-
-def _reaction(hub: Hub, wake: asyncio.Event, policies: PolicyBook, silences: Silences) -> React:
-    """Findings become alerts and queued notifications, in the intake's own transaction."""
-    settings = _notify_settings(hub.settings)
-
-    async def react(connection: Connection, findings: Sequence[Finding], now: datetime) -> Callable[[], None]:
-        outcomes = await alerts.receive(connection, findings, now, silences)
-        opened = [outcome for outcome in outcomes if outcome.opened]
-        await notify.enqueue_for(connection, outcomes, now, settings, policies())
-
-        def tell() -> None:
-            wake.set()
-            for outcome in opened:
-                hub.metrics.alerts.labels(outcome.kind).inc()
-
-        return tell
-
-    return react
 
 
 def _send_receipt(hub: Hub, gateway: str, receipt: contract.Receipt) -> None:

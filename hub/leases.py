@@ -74,6 +74,8 @@ class Leases:
         self._ttl = timedelta(seconds=ttl_s)
         self._round_s = round_s
         self._listening = dict(listening or {})
+        self._heavy = [name for name in names if name in self._listening]
+        self._light = [name for name in names if name not in self._listening]
         self._fleet_since: datetime | None = None
         self._sure_until: datetime | None = None
         self.held: frozenset[str] = frozenset()
@@ -114,24 +116,30 @@ class Leases:
         since = [self._listening[n]() if n in self._listening else None for n in self._names]
         row = await self._pool.fetchrow(_RENEW, self._owner, self._names, self._ttl, since)
         assert row is not None  # noqa: S101 - the statement always gives one row
-        held = set(row["held"] or ())
-        share = math.ceil(len(self._names) / row["hubs"])
-        if len(held) > share:
-            extra = sorted(held)[share:]
+        held, hubs = set(row["held"] or ()), row["hubs"]
+        # Shards are the heavy work: each hub gets its share of them first, then of the rest.
+        mine = await self._take_share(self._heavy, held, math.ceil(len(self._heavy) / hubs))
+        rest = math.ceil(len(self._names) / hubs) - len(mine)
+        self.held = frozenset(mine | await self._take_share(self._light, held, rest))
+        self._fleet_since = await self._heard_since()
+
+    async def _take_share(self, names: Sequence[str], all_held: set[str], share: int) -> set[str]:
+        """Give back what is above ``share`` of ``names``, take what is below it and free."""
+        held = all_held.intersection(names)
+        if extra := sorted(held)[share:]:
             await self._pool.execute(_RELEASE, self._owner, extra)
             held -= set(extra)
-        for name in self._wanted(held):
+        for name in self._wanted(names, held):
             if len(held) >= share:
                 break
             if await self._pool.fetchval(_TAKE, self._owner, name, self._ttl):
                 held.add(name)
-        self.held = frozenset(held)
-        self._fleet_since = await self._heard_since()
+        return held
 
-    def _wanted(self, held: set[str]) -> list[str]:
+    def _wanted(self, names: Sequence[str], held: set[str]) -> list[str]:
         """Each hub begins at another place, so that they seldom reach for the same lease."""
-        start = zlib.crc32(self._owner.encode()) % len(self._names)
-        return [n for n in self._names[start:] + self._names[:start] if n not in held]
+        start = zlib.crc32(self._owner.encode()) % max(1, len(names))
+        return [n for n in [*names[start:], *names[:start]] if n not in held]
 
     async def _heard_since(self) -> datetime | None:
         shards = list(self._listening)

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,14 +11,18 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from fakes import VirtualClock
+from fakes import VirtualClock, eventually
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, async_playwright, expect
 from test_hub_web import HASHED, PASSWORD, PEOPLE, Site, fresh, raise_alert, served
+from test_hub_web_rules import GATE, workshop
 
 from hub.alerts import service as alerts
 from hub.alerts.lifecycle import Move, Reason
 from hub.alerts.model import Alert
 from hub.database import connect, listen_loop
+from hub.rule_work.history import Span
+from hub.rule_work.rehearsal import rehearse
+from hub.rules.loading import load_rules
 from hub.web.settings import EmergencyNumber, WebSettings
 from hub.web.texts import age
 
@@ -366,7 +370,16 @@ async def test_a_restricted_alert_is_read_with_a_reason(room: Room) -> None:
 async def test_all_pages_fit_a_phone_and_the_detail_is_a_sheet_with_a_way_back(room: Room) -> None:
     ids = await tell_a_night(room.site)
     page = await room.open(viewport=PHONE)
-    for path in ("/alertas", "/dispositivos", "/ayuda", f"/alertas/{ids['river'].alert_id}", "/"):
+    for path in (
+        "/alertas",
+        "/dispositivos",
+        "/entrega",
+        "/silencios",
+        "/turnos",
+        "/ayuda",
+        f"/alertas/{ids['river'].alert_id}",
+        "/",
+    ):
         await page.goto(f"{room.site.url}{path}")
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390, path
     await card(page, ids["river"]).locator("a").click()
@@ -393,6 +406,50 @@ async def test_login_lists_and_moves_work_without_javascript(room: Room) -> None
     await expect(page.locator(".chip").first).to_have_text("Acusada")
 
 
+async def test_a_console_says_that_somebody_is_there_until_nobody_touches_it(room: Room) -> None:
+    page = await room.open(viewport=DESK)
+    await eventually(lambda: rows(room, "select count(*) from room_heartbeats where login = 'olga'"))
+    beats: list[str] = []
+    page.on("request", lambda request: beats.append(request.url) if "/presencia" in request.url else None)
+    await page.clock.install()
+    await page.reload()
+    await eventually(lambda: len(beats) == 1)
+    await page.clock.run_for(5 * 60_000)
+    await eventually(lambda: len(beats) == 6)
+    await expect(page.locator("#presencia")).to_be_hidden()
+    await page.clock.run_for(4 * 60_000)
+    await expect(page.locator("#presencia")).to_be_visible()
+    await page.clock.run_for(10 * 60_000)
+    away = len(beats)
+    assert away <= 11  # ten minutes without a sign, and not one more
+    await page.keyboard.press("Shift")
+    await eventually(lambda: len(beats) == away + 1)
+    await expect(page.locator("#presencia")).to_be_hidden()
+
+
+async def test_a_rehearsal_is_followed_to_its_result_without_loading_the_page_again(room: Room) -> None:
+    half = asyncio.Event()
+
+    async def slowly(
+        text: str, span: Span, role: str, on_progress: Callable[[float], None]
+    ) -> dict[str, object]:
+        on_progress(0.5)
+        await half.wait()
+        return (await rehearse(room.site.pool, load_rules({"d.yaml": text}), span, role=role)).as_json()
+
+    await tell_a_night(room.site)
+    async with workshop(room.site, slowly):
+        page = await room.open("/reglas", login="jaime")
+        await page.get_by_label("Reglas en YAML").fill(GATE)
+        await page.get_by_role("button", name="Revisar y ensayar").click()
+        await expect(page.get_by_text("50 %")).to_be_visible()
+        half.set()
+        await expect(page.get_by_role("heading", name="Por hora del día")).to_be_visible()
+        await expect(page.locator("svg rect.is-real")).to_have_count(1)  # the gate of that night
+        await page.get_by_role("button", name="Activar con mi nombre").click()
+        await expect(page.get_by_text("Activada como")).to_be_visible()
+
+
 # ------------------------------------------------------------------------------------------- pictures
 
 
@@ -411,6 +468,8 @@ async def test_the_pictures_of_the_guide_are_taken_from_a_working_console(room: 
     await picture(room, desk, "consola-cierre")
     await desk.goto(f"{room.site.url}/dispositivos")
     await picture(room, desk, "dispositivos")
+    await desk.goto(f"{room.site.url}/entrega")
+    await picture(room, desk, "entrega")
     phone = await room.open(viewport=PHONE, is_still=True)
     await picture(room, phone, "consola-movil")
     await card(phone, ids["panic"]).locator("a").click()

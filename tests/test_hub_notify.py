@@ -236,8 +236,8 @@ async def test_one_text_reaches_one_person_once(pool: Pool) -> None:
     await contacts.import_csv(pool, PEOPLE)
     [one] = await raise_alerts(pool, finding())
     async with pool.acquire() as connection:
-        assert await service.enqueue_for(connection, [one], NOW, SETTINGS) == 0
-        assert await service.enqueue_for(connection, [], NOW, SETTINGS) == 0
+        assert (await service.enqueue_for(connection, [one], NOW, SETTINGS)).count == 0
+        assert (await service.enqueue_for(connection, [], NOW, SETTINGS)).count == 0
     assert len(await rows(pool)) == 3
 
 
@@ -246,7 +246,7 @@ async def test_nothing_is_queued_when_the_transaction_fails(pool: Pool) -> None:
         transaction = connection.transaction()
         await transaction.start()
         outcomes = await alerts.open_or_join(connection, [finding()], NOW)
-        assert await service.enqueue_for(connection, outcomes, NOW) == 1
+        assert (await service.enqueue_for(connection, outcomes, NOW)).count == 1
         await transaction.rollback()
     assert await rows(pool) == []
 

@@ -53,9 +53,10 @@ def texts(count: int, seed: int) -> Iterator[str]:
 
 
 def is_fair(text: str) -> bool:
-    """What the oracle can judge: see :func:`test_oracle_is_wrong_about_tildes`."""
+    """What the oracle can judge: see the tests of where it is wrong."""
     parts = split(text)
-    return len(parts) <= MAX_PARTS and not (parts[0].coding is Coding.UCS2 and "~" in text)
+    has_tilde = parts[0].coding is Coding.UCS2 and "~" in text
+    return len(parts) <= MAX_PARTS and not has_tilde and "¹" not in text
 
 
 def oracle_parts(text: str) -> list[dict[str, Any]]:
@@ -86,11 +87,16 @@ def test_generated_texts_agree_with_the_oracle() -> None:
     assert part_count > 2 * TEXTS
 
 
-@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=400), st.integers(0, 255))
+@given(
+    st.text(st.characters(exclude_categories=["Cs", "Cc", "M"]), min_size=1, max_size=400),
+    st.integers(0, 255),
+)
 def test_any_text_agrees_with_the_oracle(text: str, reference: int) -> None:
+    """Without combining marks, which libgammu keeps with their letter: joined again, it is all the same."""
     assume(is_fair(text))
     ours, theirs = split(text), oracle_parts(text)
     assert [part.text for part in ours] == [part["Text"] for part in theirs]
+    assert {part["Coding"] for part in theirs} == {CODINGS[ours[0].coding]}
     for part, their_part in zip(ours, theirs, strict=True):
         submits_agree(part, their_part, "+56987654321", reference)
 
@@ -164,6 +170,16 @@ def test_oracle_is_wrong_about_tildes() -> None:
     hexed, _ = pdu.submit("+56987654321", split("~á")[0], reference=1, wants_report=False, validity_s=None)
     assert hexed.endswith("007E00E1")
     assert oracle_reads(hexed)["Text"] == "~~"
+
+
+def test_oracle_is_wrong_about_a_raised_one() -> None:
+    """The one character of the basic plane that libgammu takes for a GSM one, and loses."""
+    (theirs,) = oracle_parts("¹")
+    assert theirs["Coding"] == CODINGS[Coding.GSM7]
+    submit = pdu.parse(gammu.EncodePDU({**theirs, "Number": "1", "SMSC": {"Number": CENTRE}}).hex())
+    assert isinstance(submit, Submit)
+    assert submit.text == " "
+    assert split("¹")[0].coding is Coding.UCS2
 
 
 # ------------------------------------------------------------------------------ delivery reports

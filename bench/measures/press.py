@@ -9,7 +9,7 @@ has written the line (``sent_at``, taken after the write). All clocks are this m
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -29,11 +29,15 @@ _PATIENCE_S = 20.0
 
 @dataclass(frozen=True)
 class Latencies:
-    """Milliseconds of one run, one for each press that became a text; ``lost`` counts the others."""
+    """Milliseconds of one run, one for each press that became a text; ``lost`` counts the others.
+
+    ``pressed_us`` are the moments of the same presses, in Unix microseconds.
+    """
 
     hub_ms: list[float]
     whole_ms: list[float]
     lost: int
+    pressed_us: list[int] = field(default_factory=list)
 
 
 async def measure(setting: Setting) -> Section:
@@ -67,7 +71,13 @@ async def _one_hub(setting: Setting, name: str) -> dict[int, Latencies]:
 
 
 async def presses(
-    setting: Setting, broker: Broker, hub: Hub, database: str, rate: int, first_button: int
+    setting: Setting,
+    broker: Broker,
+    hub: Hub,
+    database: str,
+    rate: int,
+    first_button: int,
+    press_rate: int | None = None,
 ) -> Latencies:
     """Press every button once while ``rate`` packs a second flow, and look when each text was sent."""
     count = setting.scale.presses
@@ -77,7 +87,7 @@ async def presses(
         "count": count,
         "devices": count,
         "first_device": first_button,
-        "rate": setting.scale.press_rate,
+        "rate": press_rate or setting.scale.press_rate,
         "jitter": 1,
         "witness": 1,
         "receipts": 1,
@@ -93,7 +103,7 @@ async def presses(
                     await asyncio.sleep(0.1)
                     sent_at = await _texts(setting, database, hub, first_button, count)
     latencies = _latencies(log, sent_at)
-    return Latencies(latencies.hub_ms, latencies.whole_ms, max(latencies.lost, count - found.receipts))
+    return replace(latencies, lost=max(latencies.lost, count - found.receipts))
 
 
 @contextlib.asynccontextmanager
@@ -132,7 +142,7 @@ def _written(texts: Path) -> set[str]:
 
 
 def _latencies(log: Path, sent_at: dict[int, int]) -> Latencies:
-    hub_ms, whole_ms, lost = [], [], 0
+    hub_ms, whole_ms, pressed_us, lost = [], [], [], 0
     for line in log.read_text().splitlines():
         button, sent_us, acked_us, witnessed_us = (int(word) for word in line.split(","))
         if button not in sent_at:
@@ -141,7 +151,8 @@ def _latencies(log: Path, sent_at: dict[int, int]) -> Latencies:
         delivered_us = min(at for at in (acked_us, witnessed_us) if at)
         hub_ms.append((sent_at[button] - delivered_us) / 1000)
         whole_ms.append((sent_at[button] - sent_us) / 1000)
-    return Latencies(hub_ms, whole_ms, lost)
+        pressed_us.append(sent_us)
+    return Latencies(hub_ms, whole_ms, lost, pressed_us)
 
 
 # ------------------------------------------------------------------------------------------ section

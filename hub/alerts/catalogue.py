@@ -1,6 +1,7 @@
 """What things are called: the editable catalogue of operational codes, each with its likeness in CEAD."""
 
 import importlib.resources
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+log = logging.getLogger(__name__)
 
 RESTRICTED_FAMILY = "VIF"
 COMPETENCES = frozenset("municipal carabineros pdi bomberos samu conaf armada".split())
@@ -56,6 +59,35 @@ class Catalogue:
     def suggest(self, kind: str) -> Code | None:
         """The code that an alert of ``kind`` most likely ends with."""
         return next((code for code in self.codes if kind in code.kinds and not code.retired), None)
+
+
+class CatalogueBook:
+    """The catalogue in force: that of ``path`` where the file is and is right, else the hub's own.
+
+    A change of the file counts at the next look; a wrong one is logged, and the catalogue before it stays.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._stamp: tuple[int, int] | None = None
+        self._current = load()
+
+    def __call__(self) -> Catalogue:
+        stamp = self._look()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            try:
+                self._current = load(self._path if stamp else None)
+            except (CatalogueError, OSError, UnicodeDecodeError) as error:
+                log.error("the catalogue stays as it was: %s", error)  # noqa: TRY400 - it says it all
+        return self._current
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat() if self._path else None
+        except OSError:
+            return None
+        return found and (found.st_mtime_ns, found.st_size)
 
 
 def load(path: Path | None = None) -> Catalogue:

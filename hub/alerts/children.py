@@ -14,6 +14,7 @@ from typing import Any
 from hub.alerts.few import COVERED_KINDS, Scope
 from hub.alerts.lifecycle import State
 from hub.alerts.model import COLUMNS, Alert
+from hub.alerts.visibility import visible_to
 from hub.database import Connection, Pool
 
 log = logging.getLogger(__name__)
@@ -224,14 +225,16 @@ class Covered:
     area: tuple[float, float, float, float] | None
 
 
-async def covered(pool: Pool, alert_id: uuid.UUID) -> Covered:
+async def covered(pool: Pool, alert_id: uuid.UUID, *, role: str | None = None) -> Covered:
+    """All of it, to the bottom, as far as ``role`` may know of it."""
     row = await pool.fetchrow(
-        "with recursive below as (select alert_id, latitude, longitude, dedup_key from alerts"
-        "  where parent_id = $1 and closed_at is null union all"
-        "  select a.alert_id, a.latitude, a.longitude, a.dedup_key"
+        "with recursive below as (select alert_id, latitude, longitude, dedup_key, kind, is_reserved"  # noqa: S608  constants
+        "  from alerts where parent_id = $1 and closed_at is null union all"
+        "  select a.alert_id, a.latitude, a.longitude, a.dedup_key, a.kind, a.is_reserved"
         "  from below join alerts a on a.parent_id = below.alert_id where a.closed_at is null)"
         " select count(*)::integer as n, min(latitude) as s, min(longitude) as w, max(latitude) as n_,"
-        " max(longitude) as e from below where dedup_key not like 'group:%'",
+        " max(longitude) as e from below where dedup_key not like 'group:%'"
+        f" and {visible_to(role)}",
         alert_id,
     )
     if row is None or row["s"] is None:
@@ -239,10 +242,16 @@ async def covered(pool: Pool, alert_id: uuid.UUID) -> Covered:
     return Covered(row["n"], (row["s"], row["w"], row["n_"], row["e"]))
 
 
-async def list_children(pool: Pool, alert_id: uuid.UUID, *, limit: int = 100, after: str = "") -> list[Alert]:
-    """One page of what stands under an alert, by key; pass the last ``dedup_key`` as ``after``."""
+async def list_children(
+    pool: Pool, alert_id: uuid.UUID, *, limit: int = 100, after: str = "", role: str | None = None
+) -> list[Alert]:
+    """One page of what stands under an alert, by key; pass the last ``dedup_key`` as ``after``.
+
+    ``role`` as in :func:`hub.alerts.reading.list_open`.
+    """
     rows = await pool.fetch(
-        f"select {COLUMNS} from alerts where parent_id = $1 and dedup_key > $2"  # noqa: S608  a constant
+        f"select {COLUMNS} from alerts where parent_id = $1 and dedup_key > $2"  # noqa: S608  constants
+        f" and {visible_to(role)}"
         " order by dedup_key limit $3",
         alert_id,
         after,

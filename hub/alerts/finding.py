@@ -1,8 +1,14 @@
 """What a rule concluded: the one word between rules and alerts."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+
+RESTRICTED_KINDS = frozenset({"duress", "vif"})
+"""Domestic violence and the like: neutral words, no place outside the case, no neighbours, no siren."""
+
+SILENT_BUTTONS = frozenset({"duress_button", "vif_button"})
+"""Kinds of devices whose place is where somebody in danger lives."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,3 +36,13 @@ class Finding:
     source_event: uuid.UUID | None = None
     rule_version: str = ""
     """Which version of the rule; empty for what is no rule in a file."""
+
+
+def silent_button(device_id: int | None) -> str:
+    """What such a device is called wherever its case is not open."""
+    return f"botón silencioso {device_id}" if device_id is not None else "botón silencioso"
+
+
+def without_place(finding: Finding) -> Finding:
+    """The upkeep of a silent button (battery, signal) is for all to see: nothing in it tells where it is."""
+    return replace(finding, place="", latitude=None, longitude=None, watch_group="")

@@ -124,7 +124,9 @@ group by a.alert_id
 order by a.priority, a.opened_at limit $3
 """
 _DEVICES_OUT = """
-select d.device_id, d.name, d.kind, d.gateway,
+select d.device_id, d.kind,
+  case when d.kind in ('duress_button', 'vif_button') then 'Botón silencioso ' || d.device_id else d.name
+    end as name, d.gateway,
   case when d.kind in ('duress_button', 'vif_button') then '' else d.place end as place,
   s.last_seen_at, count(*) over () as n
 from device_state s join devices d using (device_id)

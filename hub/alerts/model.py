@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from hub.alerts.finding import RESTRICTED_KINDS as RESTRICTED_KINDS
 from hub.alerts.finding import Finding
 from hub.alerts.lifecycle import Reason, State
-
-RESTRICTED_KINDS = frozenset({"duress", "vif"})
-"""Domestic violence and the like: neutral words, no place outside the case, no neighbours, no siren."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

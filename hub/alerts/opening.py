@@ -12,19 +12,19 @@ from edge.contract import uuid7
 from hub.alerts.finding import Finding
 from hub.alerts.model import Outcome
 from hub.database import Connection
+from hub.database.statement import statement
 
 log = logging.getLogger(__name__)
 
 CHANNEL = "alerts"
 """NOTIFY channel; the payload is the id of an alert that changed."""
 
-# One round trip for alerts, timeline and NOTIFY.
 # A repeat keeps its alert's code; it only gets a number behind Z, which next_alert_code() never uses, in case
 # that alert is closed in this very moment. Arrays behind a "select" hide their length from the
 # planner: it keeps one plan instead of planning anew each time, which is half of the cost of one alert.
 # A repeat is no new version: somebody who presses again must not undo the operator's click.
-_OPEN = """
-with upserted as (
+OPENING = (
+    """upserted as (
   insert into alerts (alert_id, code, kind, priority, state, dedup_key, device_id, gateway, place, sector,
     latitude, longitude, summary, rule, happened_at, time_quality, opened_at, last_event_at, event_count,
     is_drill, parent_id, rule_version)
@@ -33,11 +33,12 @@ with upserted as (
         or exists (select from alerts a where a.dedup_key = f.dedup_key and a.closed_at is null)
       then 'Z' || nextval('alert_numbers') % 100000 else next_alert_code() end,
     f.kind, f.priority, 'received', f.dedup_key, f.device_id, f.gateway, f.place,
-    f.sector, f.latitude, f.longitude, f.summary, f.rule, f.happened_at, f.time_quality, $1, f.last_event_at,
-    f.event_count, f.is_drill, f.parent_id, f.rule_version
-  from unnest((select $2::uuid[]), $3::text[], $4::smallint[], $5::text[], $6::int[], $7::text[], $8::text[],
-    $9::text[], $10::float8[], $11::float8[], $12::text[], $13::text[], $14::timestamptz[], $15::text[],
-    $16::timestamptz[], $17::int[], $18::bool[], $23::uuid[], $24::text[])
+    f.sector, f.latitude, f.longitude, f.summary, f.rule, f.happened_at, f.time_quality, :now,
+    f.last_event_at, f.event_count, f.is_drill, f.parent_id, f.rule_version
+  from unnest((select :alert_ids::uuid[]), :kinds::text[], :priorities::smallint[], :keys::text[],
+    :device_ids::int[], :gateways::text[], :places::text[], :sectors::text[], :latitudes::float8[],
+    :longitudes::float8[], :summaries::text[], :rules::text[], :happened::timestamptz[], :qualities::text[],
+    :last_events::timestamptz[], :event_counts::int[], :drills::bool[], :parents::uuid[], :versions::text[])
     as f (alert_id, kind, priority, dedup_key, device_id, gateway, place, sector, latitude, longitude,
           summary, rule, happened_at, time_quality, last_event_at, event_count, is_drill, parent_id,
           rule_version)
@@ -49,22 +50,32 @@ with upserted as (
                     else alerts.parent_id end,
         version = alerts.version + (excluded.priority < alerts.priority)::integer
   returning alert_id, code, kind, priority, state, dedup_key, parent_id,
-    alert_id = any((select $2)::uuid[]) as opened
-), logged as (
+    alert_id = any((select :alert_ids)::uuid[]) as opened
+)""",
+    """logged as (
   insert into alert_log (alert_id, at, author, move, from_state, to_state, note, source_event)
-  select u.alert_id, $1, 'hub:rules', case when u.opened and l.is_first then 'opened' else 'joined' end,
+  select u.alert_id, :now, 'hub:rules', case when u.opened and l.is_first then 'opened' else 'joined' end,
     case when u.opened and l.is_first then null else u.state end, u.state, l.note, l.source_event
-  from unnest((select $19::text[]), $20::text[], $21::uuid[], $22::bool[]) with ordinality
-    as l (dedup_key, note, source_event, is_first, position)
+  from unnest((select :log_keys::text[]), :log_notes::text[], :log_events::uuid[], :log_firsts::bool[])
+    with ordinality as l (dedup_key, note, source_event, is_first, position)
   join upserted u using (dedup_key)
   order by l.position
+)""",
+    """outcomes as (
+  select u.*, not u.opened and (before.priority is null or u.priority < before.priority) as raised
+  from upserted u left join alerts before using (alert_id)
+)""",
 )
-select u.alert_id, u.code, u.kind, u.priority, u.dedup_key, u.opened,
-  not u.opened and (before.priority is null or u.priority < before.priority) as raised,
-  case when u.parent_id is null then pg_notify('alerts', u.alert_id::text) end
-from upserted u
-left join alerts before on before.alert_id = u.alert_id
-"""
+"""Parts of a statement; what became of each alert is in ``outcomes``."""
+
+_OPEN = statement(
+    *OPENING,
+    result="""
+select alert_id, code, kind, priority, dedup_key, opened, raised,
+  case when parent_id is null then pg_notify('alerts', alert_id::text) end
+from outcomes
+""",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +107,14 @@ async def open_or_join(connection: Connection, findings: Sequence[Finding], now:
     if not findings:
         return []
     groups = _fold(findings)
-    rows = await _open(connection, groups, now, {})
+    outcomes = _outcomes(groups, await _open(connection, groups, now, {}))
+    note_opened(outcomes, findings)
+    return outcomes
+
+
+def _outcomes(groups: Sequence["_Group"], rows: Sequence[asyncpg.Record]) -> list[Outcome]:
     by_key = {row["dedup_key"]: row for row in rows}
-    outcomes = [
+    return [
         Outcome(
             alert_id=row["alert_id"],
             code=row["code"],
@@ -111,17 +127,41 @@ async def open_or_join(connection: Connection, findings: Sequence[Finding], now:
         for group in groups
         for row in (by_key[group.first.dedup_key],)
     ]
-    log.info("%d findings: %d alerts opened, %d joined", len(findings), *_counts(outcomes))
-    return outcomes
+
+
+def note_opened(outcomes: Sequence[Outcome], findings: Sequence[Finding]) -> None:
+    """Tell the log."""
+    opened = sum(outcome.opened for outcome in outcomes)
+    log.info("%d findings: %d alerts opened, %d joined", len(findings), opened, len(outcomes) - opened)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Findings that open or join their alerts inside a larger statement; see :data:`OPENING`."""
+
+    groups: Sequence["_Group"]
+    arguments: Mapping[str, object]
+
+    @classmethod
+    def of(cls, findings: Sequence[Finding], now: datetime) -> "Opening":
+        groups = _fold(findings)
+        return cls(groups, _arguments(groups, now, {}))
+
+    @property
+    def firsts(self) -> list[tuple[Finding, int]]:
+        """The first finding of each alert, with the alert's priority as far as it is known."""
+        return [(group.first, group.priority) for group in self.groups]
+
+    def outcomes(self, rows: Sequence[asyncpg.Record]) -> list[Outcome]:
+        """From rows that hold the columns of ``outcomes``, perhaps each more than once."""
+        return _outcomes(self.groups, rows)
 
 
 async def _open(
     connection: Connection, groups: Sequence[_Group], now: datetime, parents: Mapping[str, uuid.UUID]
 ) -> list[asyncpg.Record]:
-    columns = [*_alert_columns(groups, now), *_log_columns(groups)]
     try:
-        own = [parents.get(g.first.dedup_key) for g in groups]
-        return await connection.fetch(_OPEN, now, *columns, own, _versions(groups))
+        return await connection.fetch(_OPEN.sql, *_OPEN.arguments(_arguments(groups, now, parents)))
     except asyncpg.UniqueViolationError as error:
         # The other transaction committed between the look at its code and the lock on it: the same batch
         # goes through next time, so say it in the way that callers repeat on.
@@ -143,11 +183,6 @@ async def open_under(connection: Connection, findings: Sequence[tuple[Finding, s
     await _open(connection, groups, now, parents)
 
 
-def _counts(outcomes: Sequence[Outcome]) -> tuple[int, int]:
-    opened = sum(outcome.opened for outcome in outcomes)
-    return opened, len(outcomes) - opened
-
-
 def _fold(findings: Sequence[Finding]) -> list[_Group]:
     groups: dict[str, _Group] = {}
     for finding in findings:
@@ -156,39 +191,34 @@ def _fold(findings: Sequence[Finding]) -> list[_Group]:
     return [groups[key] for key in sorted(groups)]
 
 
-def _alert_columns(groups: Sequence[_Group], now: datetime) -> list[list[object]]:
+def _arguments(
+    groups: Sequence[_Group], now: datetime, parents: Mapping[str, uuid.UUID]
+) -> dict[str, object]:
     firsts = [group.first for group in groups]
-    return [
-        [uuid7(now) for _ in groups],
-        [f.kind for f in firsts],
-        [g.priority for g in groups],
-        [f.dedup_key for f in firsts],
-        [f.device_id for f in firsts],
-        [f.gateway for f in firsts],
-        [f.place for f in firsts],
-        [f.sector for f in firsts],
-        [f.latitude for f in firsts],
-        [f.longitude for f in firsts],
-        [f.summary for f in firsts],
-        [f.rule for f in firsts],
-        [f.happened_at for f in firsts],
-        [f.time_quality for f in firsts],
-        [g.last_event_at for g in groups],
-        [len(g.findings) for g in groups],
-        [f.is_drill for f in firsts],
-    ]
-
-
-def _versions(groups: Sequence[_Group]) -> list[str]:
-    """Last in the statement: one column more, without counting all the others anew."""
-    return [group.first.rule_version for group in groups]
-
-
-def _log_columns(groups: Sequence[_Group]) -> list[list[object]]:
     lines = [(f, f is group.first) for group in groups for f in group.findings]
-    return [
-        [f.dedup_key for f, _ in lines],
-        [f.summary for f, _ in lines],
-        [f.source_event for f, _ in lines],
-        [is_first for _, is_first in lines],
-    ]
+    return {
+        "now": now,
+        "alert_ids": [uuid7(now) for _ in groups],
+        "kinds": [f.kind for f in firsts],
+        "priorities": [g.priority for g in groups],
+        "keys": [f.dedup_key for f in firsts],
+        "device_ids": [f.device_id for f in firsts],
+        "gateways": [f.gateway for f in firsts],
+        "places": [f.place for f in firsts],
+        "sectors": [f.sector for f in firsts],
+        "latitudes": [f.latitude for f in firsts],
+        "longitudes": [f.longitude for f in firsts],
+        "summaries": [f.summary for f in firsts],
+        "rules": [f.rule for f in firsts],
+        "happened": [f.happened_at for f in firsts],
+        "qualities": [f.time_quality for f in firsts],
+        "last_events": [g.last_event_at for g in groups],
+        "event_counts": [len(g.findings) for g in groups],
+        "drills": [f.is_drill for f in firsts],
+        "parents": [parents.get(f.dedup_key) for f in firsts],
+        "versions": [f.rule_version for f in firsts],
+        "log_keys": [f.dedup_key for f, _ in lines],
+        "log_notes": [f.summary for f, _ in lines],
+        "log_events": [f.source_event for f, _ in lines],
+        "log_firsts": [is_first for _, is_first in lines],
+    }

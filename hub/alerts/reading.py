@@ -121,6 +121,16 @@ async def get(pool: Pool, alert_id: uuid.UUID, *, role: str | None = None) -> Al
     return Alert.from_row(rows[0]) if rows else None
 
 
+async def first_sent_at(pool: Pool, alert_id: uuid.UUID) -> datetime | None:
+    """When somebody was first sent, or somebody else took the lead, or it was over."""
+    found: datetime | None = await pool.fetchval(
+        "select min(at) from alert_log where alert_id = $1"
+        " and move in ('dispatch', 'arrive', 'control', 'refer', 'close', 'merge')",
+        alert_id,
+    )
+    return found
+
+
 async def timeline(pool: Pool, alert_id: uuid.UUID, *, limit: int = 200, after: int = 0) -> list[LogEntry]:
     """One page of an alert's timeline, the oldest first; pass the last ``log_id`` as ``after``."""
     rows = await pool.fetch(
@@ -133,11 +143,11 @@ async def timeline(pool: Pool, alert_id: uuid.UUID, *, limit: int = 200, after: 
     return [LogEntry.from_row(row) for row in rows]
 
 
-async def counts(pool: Pool) -> Counts:
-    """How many alerts are open, drills included: they stand on the same screen."""
+async def counts(pool: Pool, *, role: str | None = None) -> Counts:
+    """How many alerts are open, drills included: they stand on the same screen. ``role`` as above."""
     rows = await pool.fetch(
-        "select priority, state, count(*) as n from alerts"
-        " where closed_at is null and parent_id is null group by priority, state"
+        "select priority, state, count(*) as n from alerts"  # noqa: S608  constants of ours
+        f" where closed_at is null and parent_id is null and {visible_to(role)} group by priority, state"
     )
     open_rows = [(row["priority"], State(row["state"]), row["n"]) for row in rows]
     waiting = [row for row in open_rows if row[1] is State.RECEIVED]

@@ -11,12 +11,23 @@ from hub.alerts.amending import (
     reclassify,
     unlink,
 )
+from hub.alerts.catalogue import Catalogue, CatalogueBook
 from hub.alerts.children import Covered, covered, list_children
 from hub.alerts.ending import calm_loop, close_by_hub
-from hub.alerts.handover import Handover, HandoverError, Signature, handover, sign, signatures
+from hub.alerts.handover import (
+    Change,
+    DeviceOut,
+    Handover,
+    HandoverError,
+    Pending,
+    Signature,
+    handover,
+    sign,
+    signatures,
+)
 from hub.alerts.model import RESTRICTED_KINDS, Alert, LogEntry, Outcome
 from hub.alerts.opening import CHANNEL, open_or_join
-from hub.alerts.reading import Counts, OpenAfter, counts, get, list_open, search, timeline
+from hub.alerts.reading import Counts, OpenAfter, counts, first_sent_at, get, list_open, search, timeline
 from hub.alerts.receiving import receive
 from hub.alerts.silences import (
     Silence,
@@ -26,6 +37,7 @@ from hub.alerts.silences import (
     create_silence,
     end_silence,
     list_silences,
+    past_silences,
 )
 from hub.alerts.visibility import may_see, visible_to
 from hub.alerts.working import ConflictError, UnknownAlertError, move
@@ -35,9 +47,13 @@ __all__ = [
     "RESTRICTED_KINDS",
     "Alert",
     "AmendError",
+    "Catalogue",
+    "CatalogueBook",
+    "Change",
     "ConflictError",
     "Counts",
     "Covered",
+    "DeviceOut",
     "Handover",
     "HandoverError",
     "Link",
@@ -45,6 +61,7 @@ __all__ = [
     "LogEntry",
     "OpenAfter",
     "Outcome",
+    "Pending",
     "Signature",
     "Silence",
     "SilenceError",
@@ -59,6 +76,7 @@ __all__ = [
     "covered",
     "create_silence",
     "end_silence",
+    "first_sent_at",
     "get",
     "handover",
     "link",
@@ -69,6 +87,7 @@ __all__ = [
     "may_see",
     "move",
     "open_or_join",
+    "past_silences",
     "receive",
     "reclassify",
     "search",

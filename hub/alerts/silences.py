@@ -225,6 +225,17 @@ async def list_silences(pool: Pool, now: datetime, *, limit: int = 1000) -> list
     return [Silence.from_row(row) for row in rows]
 
 
+async def past_silences(pool: Pool, now: datetime, *, limit: int = 50) -> list[Silence]:
+    """Those that are over, the newest first: they explain what is missing."""
+    rows = await pool.fetch(
+        f"select {_COLUMNS} from silences where ends_at <= $1"  # noqa: S608  a constant
+        " order by ends_at desc, silence_id desc limit $2",
+        now,
+        min(max(limit, 1), 500),
+    )
+    return [Silence.from_row(row) for row in rows]
+
+
 async def about_to_end(pool: Pool, now: datetime, within: timedelta = timedelta(hours=12)) -> list[Silence]:
     """Those in force that end within ``within``: whoever has the room then will hear of it again."""
     return [s for s in await list_silences(pool, now) if s.starts_at <= now and s.ends_at <= now + within]

@@ -12,11 +12,15 @@ _RESTRICTED_SQL = (
 )  # constants of ours
 
 
+def sees_restricted(role: str | None) -> bool:
+    return role is None or role in SEES_RESTRICTED
+
+
 def visible_to(role: str | None) -> str:
     """SQL over ``alerts`` that leaves what ``role`` may see; None is the hub itself, which sees all."""
-    return "true" if role is None or role in SEES_RESTRICTED else f"not {_RESTRICTED_SQL}"
+    return "true" if sees_restricted(role) else f"not {_RESTRICTED_SQL}"
 
 
 def may_see(role: str | None, alert: Alert) -> bool:
     """The same for one alert."""
-    return role is None or role in SEES_RESTRICTED or not alert.is_restricted
+    return sees_restricted(role) or not alert.is_restricted

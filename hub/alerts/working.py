@@ -133,7 +133,8 @@ async def _join(connection: Connection, alert: Alert, other: Alert | None, step:
         alert.event_count,
         alert.last_event_at,
     )
-    note = f"se fusionó {alert.code}: {alert.summary}"
+    # Whoever may read the other one need not be of this one's case.
+    note = f"se fusionó {alert.code}" + ("" if alert.is_restricted else f": {alert.summary}")
     await _log(connection, other.alert_id, replace(step, note=note), "joined", other.state, other.state)
 
 

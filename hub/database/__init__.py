@@ -19,6 +19,8 @@ else:  # asyncpg's classes take no parameters at run time
     Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
     Pool = asyncpg.Pool
 
+Warm: TypeAlias = Callable[[Connection], Awaitable[None]]
+
 # Any constant serves, so long as every hub takes the same lock before it migrates.
 _MIGRATION_LOCK = 0x616C6D65
 
@@ -31,14 +33,24 @@ async def _keep(_connection: Connection) -> None:
     """Nothing to reset: no room changes a session's state, and the usual reset costs a round trip a use."""
 
 
-async def connect(dsn: str, *, max_size: int = 10) -> Pool:
-    """A pool on ``dsn`` whose sessions speak UTC; raises :class:`DatabaseError` when nobody answers."""
+async def connect(dsn: str, *, max_size: int = 10, warm: Warm | None = None) -> Pool:
+    """A pool on ``dsn`` whose sessions speak UTC; raises :class:`DatabaseError` when nobody answers.
+
+    ``warm`` is for what cannot wait: it runs on each new connection before anybody gets it, connections
+    are never let go for want of work, and every statement is planned once, not anew for its arguments: by
+    indexes, also while the tables are still small.
+    """
+    settings = {"TimeZone": "UTC", "application_name": "almenara-hub"}
+    if warm is not None:
+        settings |= {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
     try:
         return await asyncpg.create_pool(
             dsn,
             min_size=1,
             max_size=max_size,
-            server_settings={"TimeZone": "UTC", "application_name": "almenara-hub"},
+            server_settings=settings,
+            max_inactive_connection_lifetime=0.0 if warm is not None else 300.0,
+            init=warm,  # type: ignore[arg-type]  # asyncpg hands over a connection of its own sort
             reset=_keep,
         )
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from hub.alerts.finding import SILENT_BUTTONS
 from hub.database import Connection, Pool
 
 MAX_PAGE = 500
@@ -127,6 +128,34 @@ async def list_devices(
         min(max(limit, 1), MAX_PAGE),
     )
     return [DeviceRow(*record) for record in records]
+
+
+async def list_some(pool: Pool, ids: Sequence[int], *, now: datetime | None = None) -> list[DeviceRow]:
+    """The devices of these ids that there are."""
+    if not ids:
+        return []
+    return [DeviceRow(*row) for row in await pool.fetch(f"{_DEVICES} where device_id = any($2)", now, ids)]
+
+
+async def find_named(pool: Pool, text: str) -> list[int]:
+    """Ids of the devices with this source, or of at most two with this name: two are too many to choose.
+
+    A silent button is found by its source alone: its name may tell whose it is.
+    """
+    rows = await pool.fetch(
+        "select device_id, source = $1 as is_source from devices where source = $1"
+        " or (lower(name) = lower($1) and kind <> all($2)) order by is_source desc, device_id limit 2",
+        text,
+        sorted(SILENT_BUTTONS),
+    )
+    exact = [row["device_id"] for row in rows if row["is_source"]]
+    return exact or [row["device_id"] for row in rows]
+
+
+async def list_sectors(pool: Pool) -> list[str]:
+    """The sectors that devices lie in; as many as a commune has, at most 500."""
+    rows = await pool.fetch("select distinct sector from devices where sector <> '' order by 1 limit 500")
+    return [row["sector"] for row in rows]
 
 
 async def count_fleet(pool: Pool, *, now: datetime | None = None) -> FleetCounts:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from edge.contract import TimeQuality
-from hub.alerts.finding import Finding
+from hub.alerts.finding import SILENT_BUTTONS, Finding, silent_button, without_place
 
 DEVICE_RULE = "device_silent"
 GATEWAY_RULE = "gateway_silent"
@@ -95,8 +95,9 @@ def _is_gateway_silent(
 
 
 def _device_finding(row: Sighting, now: datetime, since: datetime) -> Finding:
-    label = row.name or row.place or row.source
-    return Finding(
+    is_hidden = row.kind in SILENT_BUTTONS
+    label = silent_button(row.device_id) if is_hidden else row.name or row.place or row.source
+    found = Finding(
         rule=DEVICE_RULE,
         kind=DEVICE_RULE,
         priority=PRIORITY_OF_KIND.get(row.kind, DEFAULT_PRIORITY),
@@ -112,15 +113,19 @@ def _device_finding(row: Sighting, now: datetime, since: datetime) -> Finding:
         longitude=row.longitude,
         watch_group=row.watch_group,
     )
+    return without_place(found) if is_hidden else found
 
 
 def _gateway_finding(devices: Sequence[Sighting], now: datetime, since: datetime) -> Finding:
     own = next((r for r in devices if _is_gateway(r)), None)
-    at = own or devices[0]
     children = [r for r in devices if not _is_gateway(r)]
+    shown = [r for r in children if r.kind not in SILENT_BUTTONS]
+    at = own or (shown or devices)[0]
     heard_at = max(r.last_seen_at for r in devices)
-    label = at.gateway_name or (own.name if own else "") or at.gateway
-    return Finding(
+    # A gateway for silent buttons alone stands where they are.
+    is_hidden = bool(children) and not shown
+    label = at.gateway if is_hidden else at.gateway_name or (own.name if own else "") or at.gateway
+    found = Finding(
         rule=GATEWAY_RULE,
         kind=GATEWAY_RULE,
         priority=min(
@@ -137,6 +142,7 @@ def _gateway_finding(devices: Sequence[Sighting], now: datetime, since: datetime
         latitude=at.latitude,
         longitude=at.longitude,
     )
+    return without_place(found) if is_hidden else found
 
 
 def _count_text(count: int) -> str:

@@ -2,27 +2,39 @@
 
 import base64
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
 from edge.contract import TimeQuality
 from hub.database import Connection, Pool
 from hub.database.arrays import bytes_literal, literal, or_none, text_literal
+from hub.database.statement import numbered
 from hub.intake.decode import EventRow
 
 # One received_at for all. claimed_at comes only where it is another time than happened_at.
 _INSERT = """
-    insert into events (id, device_id, event_id, gateway, type, happened_at, time_quality, claimed_at,
-                        received_at, sequence, boot_id, digest, data)
-    select id, device_id, event_id, gateway, type, happened_at, time_quality,
-           coalesce(claimed_at, case when time_quality = 'device' then happened_at end),
-           $1, sequence, boot_id, digest, data
-    from unnest($2::text::uuid[], $3::text::int[], $4::text[], $5::text::text[], $6::text::text[],
-                $7::text::timestamptz[], $8::text::text[], $9::timestamptz[], $10::text::int8[],
-                $11::text::text[], $12::text::bytea[], $13::jsonb[])
-      as e (id, device_id, event_id, gateway, type, happened_at, time_quality, claimed_at, sequence, boot_id,
-            digest, data)
-    on conflict do nothing
+  insert into events (id, device_id, event_id, gateway, type, happened_at, time_quality, claimed_at,
+                      received_at, sequence, boot_id, digest, data)
+  select id, device_id, event_id, gateway, type, happened_at, time_quality,
+         coalesce(claimed_at, case when time_quality = 'device' then happened_at end),
+         :received_at, sequence, boot_id, digest, data
+  from unnest(:event_ids::text::uuid[], :event_devices::text::int[], :foreign_ids::text[],
+              :event_gateways::text::text[], :event_types::text::text[], :event_times::text::timestamptz[],
+              :event_qualities::text::text[], :claimed_times::timestamptz[], :sequences::text::int8[],
+              :boot_ids::text::text[], :digests::text::bytea[], :event_data::jsonb[])
+    as e (id, device_id, event_id, gateway, type, happened_at, time_quality, claimed_at, sequence, boot_id,
+          digest, data)
+  on conflict do nothing
+"""
+_STORE = numbered(_INSERT)
+STORING = (
+    f"stored as ({_INSERT} returning 1)",
+    "all_new as (select must_be_new(count(*) = :event_count) from stored)",
+)
+"""Parts of a statement that stores a batch, or nothing of it where a part is not new; read ``all_new``, too.
+
+It then raises :class:`asyncpg.UniqueViolationError`.
 """
 # Rows of this very transaction: those that the insert above has made.
 _FRESH = """
@@ -45,22 +57,30 @@ def key(row: EventRow) -> Key:
 async def insert_events(executor: Connection | Pool, rows: Sequence[EventRow]) -> int:
     """Store what is new of a batch that was received at one moment; returns how many rows that were."""
     status = await executor.execute(
-        _INSERT,
-        rows[0].received_at,
-        literal([row.id for row in rows]),
-        literal([row.device.device_id for row in rows]),
-        or_none([row.foreign_id for row in rows]),
-        literal([row.gateway for row in rows]),
-        literal([row.type for row in rows]),
-        literal([row.happened_at for row in rows]),
-        literal([row.time_quality for row in rows]),
-        or_none([None if row.time_quality is TimeQuality.DEVICE else row.claimed_at for row in rows]),
-        literal([row.sequence for row in rows]),
-        text_literal([row.boot_id for row in rows]),
-        bytes_literal([row.digest for row in rows]),
-        or_none([row.data for row in rows]),
+        _STORE.sql, *_STORE.arguments(storing_arguments(rows, rows[0].received_at))
     )
     return int(status.rpartition(" ")[2])
+
+
+def storing_arguments(rows: Sequence[EventRow], received_at: datetime) -> dict[str, object]:
+    return {
+        "received_at": received_at,
+        "event_ids": literal([row.id for row in rows]),
+        "event_devices": literal([row.device.device_id for row in rows]),
+        "foreign_ids": or_none([row.foreign_id for row in rows]),
+        "event_gateways": literal([row.gateway for row in rows]),
+        "event_types": literal([row.type for row in rows]),
+        "event_times": literal([row.happened_at for row in rows]),
+        "event_qualities": literal([row.time_quality for row in rows]),
+        "claimed_times": or_none(
+            [None if row.time_quality is TimeQuality.DEVICE else row.claimed_at for row in rows]
+        ),
+        "sequences": literal([row.sequence for row in rows]),
+        "boot_ids": text_literal([row.boot_id for row in rows]),
+        "digests": bytes_literal([row.digest for row in rows]),
+        "event_data": or_none([row.data for row in rows]),
+        "event_count": len(rows),
+    }
 
 
 async def fresh_rows(connection: Connection, rows: Sequence[EventRow]) -> list[EventRow]:

@@ -64,6 +64,11 @@ async def turns_of(executor: Pool | Connection, now: datetime, calendar: str | N
     return [_turn(row) for row in rows]
 
 
+async def calendar_names(pool: Pool) -> list[str]:
+    rows = await pool.fetch("select distinct calendar from oncall_turns order by 1 limit 200")
+    return [row["calendar"] for row in rows]
+
+
 async def on_call_now(connection: Connection, now: datetime) -> OnCall:
     """Who is on call, read once: for the escalation's rounds."""
     turns = await turns_of(connection, now)

@@ -1,7 +1,7 @@
 """What gateways push to the console, as rows: the web's process puts them, the transport takes them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -44,7 +44,7 @@ class Mailbox:
     transport: str
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def events(self) -> AsyncIterator[TransportEvent]:
+    async def events(self) -> AsyncGenerator[TransportEvent, None]:
         """In the order in which they came, for ever; a row goes when the next one is asked for."""
         while True:
             self.wake.clear()

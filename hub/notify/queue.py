@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import asyncpg
+
 from hub.database import Connection, Pool
+from hub.database.statement import statement
 from hub.notify.policy import DUTY, Draft
 from hub.notify.routing import Wants, everything_for
 
@@ -76,81 +79,170 @@ class Failed:
     maybe_sent: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A promise that ``transport`` sends what it ``wants`` of the new texts right after the commit.
+
+    It holds under a lease until then: whoever breaks it, by dying, leaves the texts to the others.
+    """
+
+    transport: str
+    until: datetime
+    wants: Wants
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """``count`` texts are new; ``claimed`` are those of them that the claim took."""
+
+    count: int = 0
+    claimed: Sequence[Notification] = ()
+
+
 # A draft for a group becomes a row for each active contact here, so that the hot path asks nothing first.
 # The id is a UUIDv7 by the hub's clock; PostgreSQL 15 has no function of its own for it. The array behind a
 # "select" hides its length, so that the planner keeps one plan.
-_ENQUEUE = """
-with queued as (
+QUEUEING = (
+    """queued as (
   insert into notifications (notification_id, alert_id, contact_id, recipient, watch_group, transport,
-    priority, text, due_at, created_at)
-  select (lpad(to_hex($2::bigint), 12, '0') || '7'
+    priority, text, due_at, created_at, lease_until, attempts, handovers)
+  select (lpad(to_hex(:now_ms::bigint), 12, '0') || '7'
           || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid,
-    d.alert_id, r.contact_id, r.recipient, r.watch_group, d.transport, d.priority, d.text, d.due_at, $1
-  from unnest((select $3::uuid[]), $4::text[], $5::text[], $6::smallint[], $7::text[], $8::timestamptz[],
-      $10::int[])
-    as d (alert_id, watch_group, transport, priority, text, due_at, contact_id)
+    d.alert_id, r.contact_id, r.recipient, r.watch_group, d.transport, d.priority, d.text, d.due_at, :now,
+    c.until, (c.until is not null)::integer, (c.until is not null)::integer
+  from drafts d
   cross join lateral (
-    select null::integer as contact_id, $9::text as recipient, '' as watch_group
+    select null::integer as contact_id, :duty::text as recipient, '' as watch_group
     where d.watch_group is null and d.contact_id is null
     union all
     select c.contact_id, c.name, c.watch_group from contacts c
-    where c.watch_group = d.watch_group and c.active and (d.priority = 1 or not is_quiet(c, $1))
+    where c.watch_group = d.watch_group and c.active and (d.priority = 1 or not is_quiet(c, :now))
     union all
     select c.contact_id, c.name, c.watch_group from contacts c where c.contact_id = d.contact_id and c.active
   ) as r
+  left join (select :claim_until::timestamptz as until) c
+    on d.due_at <= :now and d.transport || ' ' || d.priority || ' '
+      || case when r.watch_group = any(:claim_groups::text[]) then r.watch_group else '' end
+      = any(:claim_keys::text[])
   on conflict do nothing
-  returning 1
-), planned as (
+  returning notification_id, alert_id, contact_id, recipient, priority, text, due_at, attempts, lease_until,
+    created_at, case when lease_until is null then transport else :claim_transport::text end as transport
+)""",
+    """tried as (
+  insert into delivery_attempts (notification_id, number, transport, at)
+  select notification_id, 1, transport, :now from queued where lease_until is not null
+)""",
+    """planned as (
   insert into escalations as e (alert_id, policy, stage, anchor_at, due_at, dispatch_within_s, watch_group)
-  select p.alert_id, p.policy, 'acknowledge', $1, p.due_at, p.dispatch_within_s, p.watch_group
-  from unnest((select $11::uuid[]), $12::text[], $13::timestamptz[], $14::int[], $15::text[])
-    as p (alert_id, policy, due_at, dispatch_within_s, watch_group)
+  select p.alert_id, p.policy, 'acknowledge', :now, p.due_at, p.dispatch_within_s, p.watch_group
+  from first_steps p
   on conflict (alert_id) do update
-    set policy = excluded.policy, dispatch_within_s = excluded.dispatch_within_s, anchor_at = $1, fired = 0,
+    set policy = excluded.policy, dispatch_within_s = excluded.dispatch_within_s, anchor_at = :now, fired = 0,
         due_at = case e.stage when 'acknowledge' then excluded.due_at
-                 when 'dispatch' then $1::timestamptz + make_interval(secs => excluded.dispatch_within_s) end
+                 when 'dispatch' then :now::timestamptz + make_interval(secs => excluded.dispatch_within_s)
+                 end
+)""",
+    # Other senders are woken for what no claim took.
+    """told as (
+  select count(*) from (select from queued where lease_until is null limit 1) as loose
+  cross join lateral (select pg_notify('notifications', '')) as rung
+)""",
 )
-select n::integer, pg_notify('notifications', '') from (select count(*) as n from queued) c where n > 0
-"""
+"""Parts of a statement that come behind two others, ``drafts`` and ``first_steps``; read ``told``, too."""
+
+DRAFTS = """drafts as (
+  select * from unnest((select :draft_alerts::uuid[]), :draft_groups::text[], :draft_transports::text[],
+      :draft_priorities::smallint[], :draft_texts::text[], :draft_dues::timestamptz[], :draft_contacts::int[])
+    as d (alert_id, watch_group, transport, priority, text, due_at, contact_id)
+)"""
+_FIRST_STEPS = """first_steps as (
+  select * from unnest((select :step_alerts::uuid[]), :step_policies::text[], :step_dues::timestamptz[],
+      :step_dispatches::int[], :step_groups::text[])
+    as p (alert_id, policy, due_at, dispatch_within_s, watch_group)
+)"""
+_ENQUEUE = statement(
+    DRAFTS,
+    _FIRST_STEPS,
+    *QUEUEING,
+    result="""
+select q.*, p.phone, coalesce(a.code, '') as code
+from queued q cross join told
+left join contacts p on p.contact_id = q.contact_id
+left join alerts a on a.alert_id = q.alert_id
+""",
+)
 
 
 async def enqueue(
-    connection: Connection, drafts: Sequence[Draft], now: datetime, first_steps: Sequence[FirstStep] = ()
-) -> int:
-    """Queue texts in the caller's transaction; returns how many are new. Senders wake at the commit.
+    connection: Connection,
+    drafts: Sequence[Draft],
+    now: datetime,
+    first_steps: Sequence[FirstStep] = (),
+    claim: Claim | None = None,
+) -> Queued:
+    """Queue texts in the caller's transaction. Senders wake at the commit.
 
     ``first_steps`` are written in the same statement. An alert that has one already, because it became
     more urgent, starts its stage anew under the new policy.
     """
     if not drafts and not first_steps:
-        return 0
-    rows = await connection.fetch(
-        _ENQUEUE,
-        now,
-        int(now.timestamp() * 1000),
-        [d.alert_id for d in drafts],
-        [d.watch_group for d in drafts],
-        [d.transport for d in drafts],
-        [d.priority for d in drafts],
-        [d.text for d in drafts],
-        [d.due_at for d in drafts],
-        DUTY,
-        [d.contact_id for d in drafts],
-        [f.alert_id for f in first_steps],
-        [f.policy for f in first_steps],
-        [f.due_at for f in first_steps],
-        [f.dispatch_within_s for f in first_steps],
-        [f.watch_group for f in first_steps],
-    )
-    return rows[0]["n"] if rows else 0
+        return Queued()
+    arguments = {
+        **queueing_arguments(now, claim),
+        **draft_arguments(drafts),
+        "draft_alerts": [d.alert_id for d in drafts],
+        **step_arguments(first_steps),
+        "step_alerts": [f.alert_id for f in first_steps],
+    }
+    return queued_of(await connection.fetch(_ENQUEUE.sql, *_ENQUEUE.arguments(arguments)))
+
+
+def queueing_arguments(now: datetime, claim: Claim | None) -> dict[str, object]:
+    return {
+        "now": now,
+        "now_ms": int(now.timestamp() * 1000),
+        "duty": DUTY,
+        "claim_transport": None if claim is None else claim.transport,
+        "claim_until": None if claim is None else claim.until,
+        "claim_keys": () if claim is None else claim.wants.keys,
+        "claim_groups": () if claim is None else claim.wants.groups,
+    }
+
+
+def draft_arguments(drafts: Sequence[Draft]) -> dict[str, object]:
+    """All but which alert each is of."""
+    return {
+        "draft_groups": [d.watch_group for d in drafts],
+        "draft_transports": [d.transport for d in drafts],
+        "draft_priorities": [d.priority for d in drafts],
+        "draft_texts": [d.text for d in drafts],
+        "draft_dues": [d.due_at for d in drafts],
+        "draft_contacts": [d.contact_id for d in drafts],
+    }
+
+
+def step_arguments(first_steps: Sequence[FirstStep]) -> dict[str, object]:
+    """All but which alert each is of."""
+    return {
+        "step_policies": [f.policy for f in first_steps],
+        "step_dues": [f.due_at for f in first_steps],
+        "step_dispatches": [f.dispatch_within_s for f in first_steps],
+        "step_groups": [f.watch_group for f in first_steps],
+    }
+
+
+def queued_of(rows: Sequence[asyncpg.Record]) -> Queued:
+    """From rows that hold the columns of ``queued``, with ``phone`` and ``code``."""
+    return Queued(len(rows), [Notification.from_row(row) for row in rows if row["lease_until"] is not None])
 
 
 # A claim need not wait for the disk: one that a crash of the database forgets is simply claimed again.
-# Keys rather than a join, so that the rows come in the order of their index however many wait.
+# Keys rather than a join, so that the rows come in the order of their index however many wait. Texts that may
+# have left once are claimed few by few: a hub that died with many in hand would have spent their last.
 _CLAIM = """
 with relaxed as materialized (select set_config('synchronous_commit', 'off', true)),
 due as (
-  select n.notification_id
+  select n.notification_id, n.handovers, n.priority, n.due_at
   from notifications n cross join relaxed
   where n.state = 'queued' and n.priority <= $7 and n.due_at <= $2 and n.handovers < 2
     and (n.lease_until is null or n.lease_until <= $2)
@@ -158,9 +250,15 @@ due as (
         || case when n.watch_group = any($6::text[]) then n.watch_group else '' end = any($5::text[])
   order by n.priority, n.due_at limit $4
   for update of n skip locked
+), chosen as (
+  select notification_id from (
+    select notification_id, handovers, count(*) filter (where handovers > 0)
+      over (order by priority, due_at, notification_id) as risks
+    from due
+  ) d where handovers = 0 or risks <= $8
 ), claimed as (
   update notifications n set lease_until = $3, attempts = n.attempts + 1, handovers = n.handovers + 1
-  from due where n.notification_id = due.notification_id
+  from chosen c where n.notification_id = c.notification_id
   returning n.*
 ), tried as (
   insert into delivery_attempts (notification_id, number, transport, at)
@@ -176,16 +274,25 @@ order by c.priority, c.due_at, c.notification_id
 
 
 async def claim(
-    pool: Pool, transport: str, limit: int, lease_s: float, now: datetime, wants: Wants | None = None
+    pool: Pool,
+    transport: str,
+    limit: int,
+    lease_s: float,
+    now: datetime,
+    wants: Wants | None = None,
+    risks: int = 1,
 ) -> list[Notification]:
     """Up to ``limit`` rows that are due, the most urgent first; stalled ones (lease over) among them.
 
     Each claim is an attempt on the record, by ``transport``. A text that may have reached its phone twice
-    is never claimed again. Without ``wants`` the rows of the way that has the transport's own name.
+    is never claimed again; of those that may have done so once, at most ``risks``. Without ``wants`` the rows
+    of the way that has the transport's own name.
     """
     wants = wants or everything_for(transport)
     lease_until = now + timedelta(seconds=lease_s)
-    rows = await pool.fetch(_CLAIM, transport, now, lease_until, limit, wants.keys, wants.groups, wants.least)
+    rows = await pool.fetch(
+        _CLAIM, transport, now, lease_until, limit, wants.keys, wants.groups, wants.least, risks
+    )
     return [Notification.from_row(row) for row in rows]
 
 

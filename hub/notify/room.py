@@ -5,7 +5,8 @@ as every life alert.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -41,6 +42,20 @@ async def room_heartbeat(pool: Pool, login: str, now: datetime) -> None:
         login,
         now,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watch:
+    """``since`` is None while nobody has to be there; ``seen``: login → when that console last answered."""
+
+    since: datetime | None
+    seen: Mapping[str, datetime]
+
+
+async def watch_of(pool: Pool) -> Watch:
+    rows = await pool.fetch("select login, seen_at from room_heartbeats order by seen_at desc limit 200")
+    seen = {row["login"]: row["seen_at"] for row in rows}
+    return Watch(since=seen.pop(ROOM, None), seen=seen)
 
 
 async def heard_at(pool: Pool) -> datetime | None:

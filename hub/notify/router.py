@@ -5,7 +5,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from hub.clock import Clock
-from hub.notify.routing import CLOSED, Condition, Share, Terms, has_other, share_of, ways_of
+from hub.notify.routing import (
+    CLOSED,
+    PRIORITIES,
+    Condition,
+    Share,
+    Terms,
+    has_other,
+    share_of,
+    want_key,
+    ways_of,
+)
 from hub.notify.transports import Health, TransportError
 
 log = logging.getLogger(__name__)
@@ -39,6 +49,15 @@ class Router:
         if name not in self._peaceful:
             self._peaceful[name] = share_of(name, self.terms, {}, self.clock.now())
         return self._peaceful[name]
+
+    def first_for(self, way: str) -> str | None:
+        """Who takes the most urgent texts of a way, of every group without a transport of its own."""
+        key = want_key(way, PRIORITIES[0])
+        for one in self.terms:
+            share = self.share(one.name)
+            if share is not None and key in share.wants.keys:
+                return one.name
+        return None
 
     def has_other(self, name: str) -> bool:
         return has_other(name, self.terms, self.conditions)

@@ -1,6 +1,7 @@
 """The notify room's one door: queue what an alert sets off, and the loop that sends it."""
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -15,21 +16,30 @@ from hub.notify import queue
 from hub.notify.escalating import Escalator, escalation_loop, first_steps
 from hub.notify.escalation import NO_POLICIES, Policies
 from hub.notify.policy import NotifySettings, drafts_for, next_attempt_at
-from hub.notify.queue import Failed, Notification, Sent
-from hub.notify.room import room_heartbeat, watch_room
+from hub.notify.queue import Claim, Failed, Notification, Queued, Sent
+from hub.notify.room import Watch, room_heartbeat, watch_of, watch_room
 from hub.notify.router import Router, router_for
+from hub.notify.routing import Terms
 from hub.notify.transports import Outgoing, Transport, TransportError
 
 __all__ = [
+    "LEASE_S",
+    "Claim",
     "Escalator",
     "Notification",
     "NotifySettings",
     "Policies",
+    "Queued",
+    "Senders",
+    "Watch",
     "confirm",
+    "drafts_for",
     "enqueue_for",
     "escalation_loop",
+    "first_steps",
     "notify_loop",
     "room_heartbeat",
+    "watch_of",
     "watch_room",
 ]
 
@@ -39,6 +49,7 @@ LEASE_S = 15.0
 """A hub that died while sending leaves its texts to the others after this long."""
 SEND_TIMEOUT_S = 8.0
 """Well below the lease: a transport that hangs does not make a second hub send too."""
+LEAVE_S = 2.0
 SLICE_S = 0.25
 """After this long the rest of a batch is given back, so that priority 1 never waits behind the others."""
 POLL_S = 1.0
@@ -53,14 +64,16 @@ async def enqueue_for(
     now: datetime,
     settings: NotifySettings | None = None,
     policies: Policies = NO_POLICIES,
-) -> int:
-    """Queue what people are to be told, in the caller's transaction; returns how many texts are new.
+    claim: Claim | None = None,
+) -> Queued:
+    """Queue what people are to be told, in the caller's transaction.
 
-    The alert's next step, which its policy says, is written in the same statement.
+    The alert's next step, which its policy says, is written in the same statement. With a ``claim`` of
+    :meth:`Senders.claim`, what it took goes to :meth:`Senders.hand` after the commit.
     """
     news = [outcome for outcome in outcomes if outcome.is_news]
     drafts = drafts_for(news, settings or NotifySettings(), now)
-    return await queue.enqueue(connection, drafts, now, first_steps(news, policies, now))
+    return await queue.enqueue(connection, drafts, now, first_steps(news, policies, now), claim)
 
 
 async def confirm(pool: Pool, alert_id: uuid.UUID, person: str, answer: str, at: datetime) -> None:
@@ -80,6 +93,78 @@ async def confirm(pool: Pool, alert_id: uuid.UUID, person: str, answer: str, at:
     )
 
 
+class Senders:
+    """Sends what is queued. Each transport works by itself: one that hangs or fails holds up no other.
+
+    ``on_sent`` is called with each text as it was handed over. ``owner`` names this hub in its log. Without
+    ``router`` each transport takes what names it.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        transports: Mapping[str, Transport],
+        clock: Clock,
+        owner: str,
+        *,
+        on_sent: OnSent | None = None,
+        settings: NotifySettings | None = None,
+        router: Router | None = None,
+    ) -> None:
+        self._clock = clock
+        self._router = router or router_for(list(transports), clock)
+        self._router.on_change = self.wake
+        self._senders = {
+            name: _Sender(
+                pool, name, transport, clock, owner, settings or NotifySettings(), on_sent, self._router
+            )
+            for name, transport in transports.items()
+        }
+
+    def claim(self, way: str = "sms") -> Claim | None:
+        """What is queued now may be born claimed, and go out without another look at the queue.
+
+        None where this hub has no transport for the most urgent texts of that way, or where it is busy or
+        not well: then the queue's order counts.
+        """
+        name = self._router.first_for(way)
+        sender = self._senders.get(name or "")
+        share = self._router.share(name) if sender is not None and sender.is_idle and name else None
+        if sender is None or share is None or share.is_cautious:
+            return None
+        return Claim(sender.name, self._clock.now() + timedelta(seconds=sender.lease_s), share.wants)
+
+    def hand(self, claimed: Sequence[Notification]) -> None:
+        """Send these, which a claim of ours took; call it after their commit."""
+        for notification in claimed:
+            sender = self._senders[notification.transport]
+            sender.handed.append(notification)
+            sender.wake.set()
+
+    def wake(self) -> None:
+        for sender in self._senders.values():
+            sender.wake.set()
+
+    async def run_loop(self, wake: asyncio.Event) -> None:
+        """For ever. Set ``wake`` after a commit that queued something."""
+        async with asyncio.TaskGroup() as group:
+            for sender in self._senders.values():
+                group.create_task(sender.send_loop())
+            group.create_task(self._wake_loop(wake))
+            group.create_task(self._poll_loop())
+
+    async def _wake_loop(self, wake: asyncio.Event) -> None:
+        while True:
+            await wake.wait()
+            wake.clear()
+            self.wake()
+
+    async def _poll_loop(self) -> None:
+        while True:
+            await self._clock.sleep(POLL_S)
+            self.wake()
+
+
 async def notify_loop(
     pool: Pool,
     transports: Mapping[str, Transport],
@@ -91,38 +176,9 @@ async def notify_loop(
     settings: NotifySettings | None = None,
     router: Router | None = None,
 ) -> None:
-    """Send what is queued, for ever. Set ``wake`` after a commit that queued something.
-
-    Each transport works by itself: one that hangs or fails does not hold up the others. ``on_sent`` is
-    called with each text as it was handed over. ``owner`` names this hub in its log. Without ``router``
-    each transport takes what names it.
-    """
-    router = router or router_for(list(transports), clock)
-    router.on_change = wake.set
-    senders = [
-        _Sender(pool, name, transport, clock, owner, settings or NotifySettings(), on_sent, router)
-        for name, transport in transports.items()
-    ]
-    async with asyncio.TaskGroup() as group:
-        for sender in senders:
-            group.create_task(sender.send_loop())
-        group.create_task(_wake_loop(wake, senders))
-        group.create_task(_poll_loop(clock, senders))
-
-
-async def _wake_loop(wake: asyncio.Event, senders: Sequence["_Sender"]) -> None:
-    while True:
-        await wake.wait()
-        wake.clear()
-        for sender in senders:
-            sender.wake.set()
-
-
-async def _poll_loop(clock: Clock, senders: Sequence["_Sender"]) -> None:
-    while True:
-        await clock.sleep(POLL_S)
-        for sender in senders:
-            sender.wake.set()
+    """Send what is queued, for ever; see :class:`Senders`."""
+    senders = Senders(pool, transports, clock, owner, on_sent=on_sent, settings=settings, router=router)
+    await senders.run_loop(wake)
 
 
 @dataclass
@@ -138,6 +194,9 @@ class _Sender:
     on_sent: OnSent | None
     router: Router
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    handed: list[Notification] = field(default_factory=list)
+    is_idle: bool = False
+    """Nothing is being sent and nothing was left in the queue at the last look."""
 
     async def send_loop(self) -> None:
         while True:
@@ -147,34 +206,69 @@ class _Sender:
                     pass
             except UNAVAILABLE as error:
                 log.warning("%s: texts wait, database away (%s)", self.name, type(error).__name__)
+            else:
+                self.is_idle = True
             await self.wake.wait()
+            self.is_idle = False
 
     async def send_due(self) -> int:
         """Claim, send, mark: one round; returns how many were claimed."""
-        share, terms = self.router.share(self.name), self.router.terms_of(self.name)
-        if share is None:
-            return 0
-        limit, lease_s = 1 if share.is_cautious else terms.batch, LEASE_S - SEND_TIMEOUT_S + self._timeout_s
-        claimed = await queue.claim(self.pool, self.name, limit, lease_s, self.clock.now(), share.wants)
+        terms = self.router.terms_of(self.name)
+        claimed = await self._handed() or await self._claim(terms)
         if not claimed:
             return 0
-        batch = _Batch()
-        until = self.clock.now() + timedelta(seconds=SLICE_S)
-        for index in range(0, len(claimed), terms.parallel):
-            if index and self.clock.now() >= until:
-                batch.untried = claimed[index:]
-                break
-            if terms.parallel == 1:
-                await self._send(claimed[index], batch)
-            else:
-                at_once = claimed[index : index + terms.parallel]
-                await asyncio.gather(*(self._send(notification, batch) for notification in at_once))
+        batch = _Batch(untried=claimed)
+        try:
+            await self._send_some(batch, terms.parallel)
+        except asyncio.CancelledError:
+            await self._leave(batch)
+            raise
         await self._finish(batch)
         return len(claimed)
 
+    async def _handed(self) -> Sequence[Notification]:
+        """What a claim of ours took. Too late for our lease, it may be somebody else's by now."""
+        latest = self.clock.now() + timedelta(seconds=self.timeout_s)
+        handed, self.handed = self.handed, []
+        late = [notification for notification in handed if notification.lease_until <= latest]
+        await self._persist(lambda: queue.release(self.pool, late))
+        return [notification for notification in handed if notification.lease_until > latest]
+
+    async def _claim(self, terms: Terms) -> Sequence[Notification]:
+        share = self.router.share(self.name)
+        if share is None:
+            return ()
+        limit = 1 if share.is_cautious else terms.batch
+        return await queue.claim(
+            self.pool, self.name, limit, self.lease_s, self.clock.now(), share.wants, terms.parallel
+        )
+
+    async def _send_some(self, batch: "_Batch", parallel: int) -> None:
+        """As many as the time allows; what stays untried is given back."""
+        until = self.clock.now() + timedelta(seconds=SLICE_S)
+        while batch.untried and not (batch.has_begun and self.clock.now() >= until):
+            at_once, batch.untried = batch.untried[:parallel], batch.untried[parallel:]
+            batch.has_begun = True
+            if len(at_once) == 1:
+                await self._send(at_once[0], batch)
+            else:
+                await asyncio.gather(*(self._send(notification, batch) for notification in at_once))
+
+    async def _leave(self, batch: "_Batch") -> None:
+        """A hub that stops in order costs nobody a hand-over; the database may be gone already."""
+        with contextlib.suppress(*UNAVAILABLE):
+            async with asyncio.timeout(LEAVE_S):
+                await queue.mark_sent(self.pool, batch.sent)
+                await queue.mark_failed(self.pool, batch.failed)
+                await queue.release(self.pool, batch.untried)
+
     @property
-    def _timeout_s(self) -> float:
+    def timeout_s(self) -> float:
         return self.router.terms_of(self.name).timeout_s or SEND_TIMEOUT_S
+
+    @property
+    def lease_s(self) -> float:
+        return LEASE_S - SEND_TIMEOUT_S + self.timeout_s
 
     async def _send(self, notification: Notification, batch: "_Batch") -> None:
         at = self.clock.now()
@@ -192,12 +286,12 @@ class _Sender:
     async def _hand_over(self, message: Outgoing) -> tuple[str, ...]:
         """Whatever goes wrong becomes a :class:`TransportError`, of which the router hears too."""
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self.timeout_s):
                 return await self.transport.send(message)
         except TransportError as error:
             wrong = error
         except TimeoutError:
-            wrong = _unsure(f"sin respuesta en {self._timeout_s:.0f} s")
+            wrong = _unsure(f"sin respuesta en {self.timeout_s:.0f} s")
         except Exception as error:  # noqa: BLE001  a defect in one transport must not silence the hub
             # the type alone: the message of an unknown error may hold the number
             wrong = _unsure(type(error).__name__)
@@ -245,6 +339,7 @@ class _Batch:
     sent: list[Sent] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
     untried: Sequence[Notification] = ()
+    has_begun: bool = False
 
 
 def _unsure(cause: str) -> TransportError:

@@ -48,6 +48,11 @@ class Health:
 
     # ------------------------------------------------------------------------------------- failures
 
+    def succeeded(self, names: Iterable[str]) -> None:
+        """Errors in a row are counted anew."""
+        for name in names:
+            self._failures.pop(name, None)
+
     async def failed(
         self, connection: Connection, failures: Sequence[Failure], succeeded: Iterable[str], now: datetime
     ) -> list[Finding]:
@@ -55,8 +60,7 @@ class Health:
 
         A rule of priority 1 goes on: it is told of, but no error may silence a call for help.
         """
-        for name in succeeded:
-            self._failures.pop(name, None)
+        self.succeeded(succeeded)
         findings = []
         for failure in failures:
             rule = failure.rule
@@ -72,13 +76,21 @@ class Health:
 
     # ---------------------------------------------------------------------------------------- flood
 
+    def has_room(self, rule: Rule, count: int, now: datetime) -> bool:
+        """Whether so many more alerts are within what the rule may ask for."""
+        return len(self._lately(rule, now).at) + count <= rule.max_per_hour
+
+    def _lately(self, rule: Rule, now: datetime) -> "_Told":
+        told = self._told.setdefault(rule.name, _Told())
+        told.at = {key: at for key, at in told.at.items() if now - at < HOUR}
+        return told
+
     def admit(self, rule: Rule, findings: Iterable[Finding], now: datetime) -> tuple[list[Finding], int]:
         """(those that may open alerts, how many are held back): at most ``max_per_hour`` different ones.
 
         Life is never held back: a rule of priority 1 only says that it floods.
         """
-        told = self._told.setdefault(rule.name, _Told())
-        told.at = {key: at for key, at in told.at.items() if now - at < HOUR}
+        told = self._lately(rule, now)
         if len(told.at) < rule.max_per_hour:
             told.is_tripped = False
         admitted: list[Finding] = []
@@ -94,6 +106,31 @@ class Health:
                 log.warning("rule %s asks for more than %d alerts an hour", rule.name, rule.max_per_hour)
                 admitted.append(_flood_finding(rule, now))
         return admitted, held
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ailment:
+    """What is wrong with one version of a rule: ``stopped`` for good, or ``flooded`` lately."""
+
+    rule: str
+    version: str
+    sort: str
+    at: datetime
+    cause: str
+
+
+_AILMENTS = """
+    select rule, version, 'stopped' as sort, stopped_at as at, cause from rule_stops
+    union all
+    select split_part(dedup_key, ':', 2), rule_version, 'flooded', last_event_at, summary from alerts
+    where kind = $2 and (closed_at is null or last_event_at > $1)
+    order by at desc limit 500
+"""
+
+
+async def ailments(pool: Pool, now: datetime) -> list[Ailment]:
+    """Of all hubs, the newest first: rules that were stopped, and those held back within the last hour."""
+    return [Ailment(**dict(row)) for row in await pool.fetch(_AILMENTS, now - HOUR, FLOODED)]
 
 
 def _failed_finding(failure: Failure, now: datetime) -> Finding:

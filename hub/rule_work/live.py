@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from hub.clock import Clock
@@ -49,6 +50,8 @@ class LiveRules:
         self._clock = clock
         self._mark: Mark | None = None
         self.problems: list[str] = []
+        self.rules: tuple[Rule, ...] = ()
+        """All that are in force, also those that were stopped."""
 
     async def start(self) -> None:
         """Load the folder once; with a mistake in it, the ready rules alone are live."""
@@ -80,6 +83,7 @@ class LiveRules:
             return False
         await record_versions(self._pool, rules, self._clock)
         self._work.use(rules)
+        self.rules = tuple(rules)
         self._mark, self.problems = mark, []
         log.info("%d rules are live, %d of them of this municipality", len(rules), _own(rules, ready_files()))
         return True
@@ -90,6 +94,18 @@ class LiveRules:
 
 def _own(rules: Iterable[Rule], ready: Mapping[str, str]) -> int:
     return sum(rule.file not in ready for rule in rules)
+
+
+async def first_live(pool: Pool, rules: Iterable[Rule]) -> dict[str, datetime]:
+    """Rule → since when its version is in force for the first time."""
+    pairs = [(rule.name, rule.version) for rule in rules]
+    rows = await pool.fetch(
+        "select rule, first_live_at from rule_versions"
+        " where (rule, version) in (select * from unnest($1::text[], $2::text[]))",
+        [name for name, _ in pairs],
+        [version for _, version in pairs],
+    )
+    return {row["rule"]: row["first_live_at"] for row in rows}
 
 
 async def record_versions(pool: Pool, rules: Iterable[Rule], clock: Clock) -> None:

@@ -1,18 +1,19 @@
 """What rules remember: rows, changed in the transaction of their cause, and a cache of those of devices.
 
-Memories that several hubs may change (of places, of events) are locked and read each time. Those of single
+Memories that several hubs may change (of places, of events) are locked and read each time, but for presses:
+they are judged by what was seen last, and their statement undoes itself where that is old. Those of single
 devices by readings change in one lane, so they are kept here; each write checks that its row is still the
 one that was read, and a batch that lost that race is repeated.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import asyncpg
 import msgspec
 
-from hub.database import Connection
+from hub.database import Connection, Pool
+from hub.database.statement import numbered
 from hub.rules.evaluate import Match, RuleSet
 from hub.rules.model import Key, Memory
 
@@ -32,8 +33,9 @@ _LOCK = """
 """
 _SAVE = """
     insert into rule_states as s (rule, scope, device_id, state, due_at, version, changed_at)
-    select rule, scope, device_id, state, due_at, version, $7
-    from unnest($1::text[], $2::text[], $3::int[], $4::jsonb[], $5::timestamptz[], $6::int[])
+    select rule, scope, device_id, state, due_at, version, :now
+    from unnest(:memory_rules::text[], :memory_scopes::text[], :memory_devices::int[],
+                :memory_states::jsonb[], :memory_dues::timestamptz[], :memory_versions::int[])
       as n (rule, scope, device_id, state, due_at, version)
     order by rule, scope
     on conflict (rule, scope) do update
@@ -41,6 +43,19 @@ _SAVE = """
         version = excluded.version, changed_at = excluded.changed_at
     where s.version = excluded.version - 1
 """
+_SAVED = numbered(_SAVE)
+REMEMBERING = (
+    f"remembered as ({_SAVE} returning 1)",
+    "all_kept as (select must_be_new(count(*) = :memory_count) from remembered)",
+)
+"""Parts of a statement that writes memories, or fails as a whole where one was changed meanwhile; read
+``all_kept``, too."""
+
+_LATEST = """
+    select rule, scope, state, due_at, device_id, version from rule_states
+    where scope !~ '^[0-9]+$' order by changed_at desc limit $1
+"""
+MAX_RECALLED = 20_000
 _NONE: Mapping[str, Memory] = {}
 
 
@@ -49,10 +64,11 @@ class Memories:
 
     def __init__(self) -> None:
         self._of_device: dict[int, Mapping[str, Memory]] = {}
+        self._recalled: dict[Key, Memory] = {}
 
     def clear(self) -> None:
-        """A shard came from another hub: what was known of its devices is old."""
         self._of_device.clear()
+        self._recalled.clear()
 
     def forget(self, device_id: int) -> None:
         self._of_device.pop(device_id, None)
@@ -99,14 +115,34 @@ class Memories:
         if shared:
             keys = sorted(shared)
             records = await connection.fetch(_LOCK, [k[0] for k in keys], [k[1] for k in keys], now)
-            memories.update({(r["rule"], r["scope"]): memory_of(r) for r in records})
+            read = {(r["rule"], r["scope"]): memory_of(r) for r in records}
+            self._recall_from_now(read)
+            memories.update(read)
         return memories
+
+    async def load(self, pool: Pool) -> None:
+        """At the start, and when a shard comes from another hub: what was known is old."""
+        self.clear()
+        records = await pool.fetch(_LATEST, MAX_RECALLED // 2)
+        self._recall_from_now({(r["rule"], r["scope"]): memory_of(r) for r in records})
+
+    def recall(self, keys: Iterable[Key]) -> dict[Key, Memory]:
+        """The memories of several devices as they were seen last, or nothing where none was seen.
+
+        Whoever decides by them writes them all, which fails (:data:`REMEMBERING`) where they are old.
+        """
+        return {key: self._recalled.get(key) or Memory() for key in keys}
+
+    def _recall_from_now(self, memories: Mapping[Key, Memory]) -> None:
+        if len(self._recalled) + len(memories) > MAX_RECALLED:
+            self._recalled.clear()
+        self._recalled.update(memories)
 
     async def save(self, connection: Connection, changed: Mapping[Key, Memory], now: datetime) -> None:
         """Write what changed. Raises ``asyncpg.SerializationError`` where a row was changed meanwhile."""
         if not changed:
             return
-        status = await connection.execute(_SAVE, *_columns(changed), now)
+        status = await connection.execute(_SAVED.sql, *_SAVED.arguments(remembering_arguments(changed, now)))
         if int(status.rpartition(" ")[2]) < len(changed):
             for memory in changed.values():
                 if memory.device_id is not None:
@@ -115,23 +151,32 @@ class Memories:
 
     def keep(self, changed: Mapping[Key, Memory], rules: RuleSet) -> None:
         """The transaction has committed: from now on this is what is known."""
-        for (name, _), memory in changed.items():
-            rule = rules.rules.get(name)
-            if rule is not None and rule.is_cached and memory.device_id in self._of_device:
-                stored = Memory(memory.state, memory.due_at, memory.device_id, memory.version + 1)
-                known = self._of_device[memory.device_id]
-                self._of_device[memory.device_id] = {**known, name: stored}
+        recalled = {}
+        for key, memory in changed.items():
+            rule = rules.rules.get(key[0])
+            if rule is None:
+                continue
+            stored = Memory(memory.state, memory.due_at, memory.device_id, memory.version + 1)
+            if not rule.is_cached:
+                recalled[key] = stored
+            elif memory.device_id in self._of_device:
+                self._of_device[memory.device_id] = {**self._of_device[memory.device_id], key[0]: stored}
+        self._recall_from_now(recalled)
 
 
-def _columns(changed: Mapping[Key, Memory]) -> list[list[Any]]:
-    return [
-        [rule for rule, _ in changed],
-        [scope for _, scope in changed],
-        [m.device_id for m in changed.values()],
-        [None if m.state is None else msgspec.json.encode(m.state).decode() for m in changed.values()],
-        [m.due_at for m in changed.values()],
-        [m.version + 1 for m in changed.values()],
-    ]
+def remembering_arguments(changed: Mapping[Key, Memory], now: datetime) -> dict[str, object]:
+    return {
+        "now": now,
+        "memory_rules": [rule for rule, _ in changed],
+        "memory_scopes": [scope for _, scope in changed],
+        "memory_devices": [m.device_id for m in changed.values()],
+        "memory_states": [
+            None if m.state is None else msgspec.json.encode(m.state).decode() for m in changed.values()
+        ],
+        "memory_dues": [m.due_at for m in changed.values()],
+        "memory_versions": [m.version + 1 for m in changed.values()],
+        "memory_count": len(changed),
+    }
 
 
 def memory_of(record: asyncpg.Record) -> Memory:

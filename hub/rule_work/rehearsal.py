@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from hub.alerts.finding import Finding
+from hub.alerts.finding import SILENT_BUTTONS, Finding, silent_button
+from hub.alerts.visibility import visible_to
 from hub.database import Connection, Pool
+from hub.devices.registry import Device
 from hub.rule_work.history import Span, devices_of, signals
 from hub.rules.asking import Around
 from hub.rules.evaluate import RuleSet
@@ -23,8 +25,9 @@ EVERY = 5000
 """Signals between two reports of progress."""
 
 _REAL = """
-    select kind, device_id, coalesce(reason, 'open') as reason, count(*)::int as n from alerts
-    where opened_at >= $1 and opened_at < $2 and not is_drill group by 1, 2, 3
+    select kind, device_id, coalesce(reason, 'open') as reason,
+      extract(hour from opened_at at time zone 'America/Santiago')::int as hour, count(*)::int as n
+    from alerts where opened_at >= $1 and opened_at < $2 and not is_drill and {seen} group by 1, 2, 3, 4
 """
 
 Progress = Callable[[float], None]
@@ -32,9 +35,12 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class DeviceCount:
+    """``real``: alerts of the draft's kinds that this device really had."""
+
     device_id: int | None
     name: str
     alerts: int
+    real: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +62,33 @@ class Rehearsal:
     false_share: float | None
     really: dict[str, dict[str, int]]
     failures: dict[str, int] = field(default_factory=dict)
+    real_by_hour: list[int] = field(default_factory=list)
+    """The alerts of ``really``, as ``by_hour``."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"since": self.since.isoformat(), "until": self.until.isoformat()}
 
 
 async def rehearse(
-    pool: Pool, rules: Sequence[Rule], span: Span, on_progress: Progress = lambda _: None
+    pool: Pool,
+    rules: Sequence[Rule],
+    span: Span,
+    on_progress: Progress = lambda _: None,
+    *,
+    role: str | None = None,
 ) -> Rehearsal:
-    """Replay ``span`` through ``rules``. Reads only; nobody is told of anything."""
+    """Replay ``span`` through ``rules``. Reads only; nobody is told of anything.
+
+    What really happened is counted as ``role`` (of a user) may know of it.
+    """
+    kinds = {rule.kind for rule in rules}
     async with (
         pool.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         replay, count = await _replay(connection, rules, span, on_progress)
-        real = await _real(connection, span)
-        names = {d.device_id: d.name or d.source for d in (await devices_of(connection)).values()}
+        real, real_by_hour = await _real(connection, span, kinds, role)
+        names = {d.device_id: _name(d) for d in (await devices_of(connection)).values()}
     opened, joined = _fold(replay.findings)
     return Rehearsal(
         since=span.since,
@@ -81,10 +98,11 @@ async def rehearse(
         joined=joined,
         by_rule=dict(Counter(f.rule for f in opened)),
         by_hour=_by_hour(opened),
-        by_device=_by_device(opened, names),
+        by_device=_by_device(opened, names, real, kinds),
         false_share=_false_share(opened, real),
-        really=_by_reason(real, {rule.kind for rule in rules}),
+        really=_by_reason(real, kinds),
         failures=dict(Counter(f.rule.name for f in replay.failures)),
+        real_by_hour=real_by_hour,
     )
 
 
@@ -128,9 +146,21 @@ def _by_hour(opened: Iterable[Finding]) -> list[int]:
     return [hours[hour] for hour in range(24)]
 
 
-def _by_device(opened: Iterable[Finding], names: Mapping[int, str]) -> list[DeviceCount]:
+def _by_device(
+    opened: Iterable[Finding], names: Mapping[int, str], real: "_Real", kinds: set[str]
+) -> list[DeviceCount]:
     counts = Counter(f.device_id for f in opened)
-    return [DeviceCount(d, names.get(d or 0, "—"), n) for d, n in counts.most_common()]
+    had: Counter[int | None] = Counter()
+    for (kind, device_id, _), n in real.items():
+        had[device_id] += n * (kind in kinds)
+    return [DeviceCount(d, names.get(d or 0, "—"), n, had[d]) for d, n in counts.most_common()]
+
+
+def _name(device: Device) -> str:
+    """A silent button is called by its number."""
+    if device.kind in SILENT_BUTTONS:
+        return silent_button(device.device_id).capitalize()
+    return device.name or device.source
 
 
 # ----------------------------------------------------------------------------- what really happened
@@ -139,9 +169,17 @@ _Real = dict[tuple[str, int | None, str], int]
 """(kind, device, reason) → alerts."""
 
 
-async def _real(connection: Connection, span: Span) -> _Real:
-    rows = await connection.fetch(_REAL, span.since, span.until)
-    return {(r["kind"], r["device_id"], r["reason"]): r["n"] for r in rows}
+async def _real(
+    connection: Connection, span: Span, kinds: set[str], role: str | None
+) -> tuple[_Real, list[int]]:
+    """All alerts, and those of ``kinds`` by the local hour."""
+    found: _Real = {}
+    by_hour = [0] * 24
+    for r in await connection.fetch(_REAL.format(seen=visible_to(role)), span.since, span.until):
+        key = (r["kind"], r["device_id"], r["reason"])
+        found[key] = found.get(key, 0) + r["n"]
+        by_hour[r["hour"]] += r["n"] * (r["kind"] in kinds)
+    return found, by_hour
 
 
 def _by_reason(real: _Real, kinds: set[str]) -> dict[str, dict[str, int]]:

@@ -1,6 +1,7 @@
 """A batch of signals is judged inside the batch's own transaction: findings out, memories changed."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -68,7 +69,7 @@ class RuleWork:
 
     async def load(self, pool: Pool) -> None:
         """Read what is kept in memory: at the start, and when a shard comes from another hub."""
-        self.memories.clear()
+        await self.memories.load(pool)
         await self.health.load(pool)
         rows = await pool.fetch("select device_id, name, value from device_limits")
         self._limits = {(row["device_id"], row["name"]): row["value"] for row in rows}
@@ -98,6 +99,28 @@ class RuleWork:
         ]
         return await self.judge(connection, readings, now)
 
+    def foresee(self, signals: Sequence[Signal], now: datetime) -> Verdict | None:
+        """The verdict on signals that are not stored yet, by what rules remembered when they were seen last.
+
+        That is how presses are judged, by rules of priority 1 alone; None for all others. It holds only if
+        the memories of ``decision`` can be written, all of them, with what they were read as.
+        """
+        rules = self.rules
+        if any(rules.concerns(s.name) for s in signals):
+            return None
+        matches = rules.matches(signals, self.memories.active)
+        if not all(m.rule.priority == 1 and not m.rule.near for m in matches):
+            return None
+        recalled = self.memories.recall(m.key for m in matches if m.rule.operator.is_stateful)
+        decision = rules.decide(matches, recalled, now, Around(self._limits, {}))
+        if decision.failures or decision.late or not decision.findings or not self._has_room(matches, now):
+            return None
+        for key, memory in recalled.items():
+            decision.memories.setdefault(key, memory)
+        self.health.succeeded(decision.succeeded)
+        findings, _ = self._admitted(rules, decision.findings, now)
+        return Verdict(findings, decision, rules)
+
     async def judge(self, connection: Connection, signals: Sequence[Signal], now: datetime) -> Verdict:
         """Judge signals that were stored in this very transaction. ``now`` is their receipt."""
         if not signals:
@@ -118,17 +141,28 @@ class RuleWork:
         self, connection: Connection, rules: RuleSet, decision: Decision, now: datetime
     ) -> Verdict:
         """Health and late news: what of a decision may open or join alerts."""
-        findings: list[Finding] = []
-        held = 0
-        for name in dict.fromkeys(f.rule for f in decision.findings):
-            of_rule = [f for f in decision.findings if f.rule == name]
-            admitted, kept_back = self.health.admit(rules.rules[name], of_rule, now)
-            findings += admitted
-            held += kept_back
+        findings, held = self._admitted(rules, decision.findings, now)
         if decision.failures or decision.succeeded:
             findings += await self.health.failed(connection, decision.failures, decision.succeeded, now)
         joining = await self._joining(connection, decision.late)
         return Verdict(findings + joining, decision, rules, held + len(decision.late) - len(joining))
+
+    def _has_room(self, matches: Sequence[Match], now: datetime) -> bool:
+        """Whether no breaker can trip."""
+        wanted = Counter(match.rule.name for match in matches)
+        return all(self.health.has_room(self.rules.rules[name], n, now) for name, n in wanted.items())
+
+    def _admitted(self, rules: RuleSet, told: Sequence[Finding], now: datetime) -> tuple[list[Finding], int]:
+        """What the breakers let through, and how many they hold back."""
+        findings: list[Finding] = []
+        held = 0
+        for name in dict.fromkeys(f.rule for f in told):
+            admitted, kept_back = self.health.admit(
+                rules.rules[name], [f for f in told if f.rule == name], now
+            )
+            findings += admitted
+            held += kept_back
+        return findings, held
 
     def committed(self, verdict: Verdict) -> None:
         """The transaction has committed: remember and tell."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from hub.alerts.finding import Finding
+from hub.alerts.finding import RESTRICTED_KINDS, SILENT_BUTTONS, Finding, silent_button, without_place
 from hub.rules.asking import Around, holds
 from hub.rules.errors import ConditionError
 from hub.rules.model import SCOPE_OF, By, Happening, Place, Reading, Rule, Signal, Told, instant
@@ -26,12 +26,13 @@ def finding_of(
     is_drill = signal.is_drill if signal is not None else scope.endswith(":drill")
     happened_at = instant(told.at_s)
     event = signal if isinstance(signal, Happening) else None
-    return Finding(
+    is_hidden = device.kind in SILENT_BUTTONS and rule.kind not in RESTRICTED_KINDS and rule.priority > 1
+    found = Finding(
         rule=rule.name,
         kind=rule.kind,
         priority=_priority_at(rule, happened_at) if signal is None else _priority(rule, signal, around),
         dedup_key=_dedup_key(rule, device, is_drill),
-        summary=_summary(rule, device, told, signal, now_s),
+        summary=_summary(rule, device, told, signal, now_s, is_hidden=is_hidden),
         happened_at=event.happened_at if event is not None and event.at == happened_at else happened_at,
         time_quality=event.time_quality if event is not None else "device",
         device_id=device.device_id,
@@ -45,6 +46,7 @@ def finding_of(
         source_event=event.id if event is not None else None,
         rule_version=rule.version,
     )
+    return without_place(found) if is_hidden else found
 
 
 def _priority(rule: Rule, signal: Signal, around: Around) -> int:
@@ -80,8 +82,11 @@ def _dedup_key(rule: Rule, device: Place, is_drill: bool) -> str:
     return f"{rule.kind}:{SCOPE_OF[rule.by](device)}" + (":drill" if is_drill else "")
 
 
-def _summary(rule: Rule, device: Place, told: Told, signal: Signal | None, now_s: float) -> str:
-    text = f"{rule.title}: {_WHERE[rule.by](device)}"
+def _summary(
+    rule: Rule, device: Place, told: Told, signal: Signal | None, now_s: float, *, is_hidden: bool
+) -> str:
+    where = silent_button(device.device_id) if is_hidden else _WHERE[rule.by](device)
+    text = f"{rule.title}: {where}"
     if told.count is not None:
         text += f" ({told.count})"
     elif told.value is not None and isinstance(signal, Reading):

@@ -9,23 +9,52 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from hub.alerts.service import Catalogue, CatalogueBook
 from hub.clock import Clock
 from hub.database import UNAVAILABLE, Pool
+from hub.notify.service import Policies
 from hub.web.assets import Assets
 from hub.web.auth import signed_in
 from hub.web.bus import AlertBus
-from hub.web.context import Console, build_templates, console_of
+from hub.web.context import Console, RulesDesk, build_templates, console_of
 from hub.web.headers import SecurityHeaders
 from hub.web.limits import BodyLimit
 from hub.web.problem import Problem, as_json
-from hub.web.routes import alerts, api, board, devices, gateways, live, login, ops, transports
+from hub.web.routes import (
+    alerts,
+    amend,
+    api,
+    board,
+    devices,
+    gateways,
+    handover,
+    live,
+    login,
+    ops,
+    rules,
+    silences,
+    transports,
+    turns,
+)
 from hub.web.settings import WebSettings
 from hub.web.texts import Wall
 
 log = logging.getLogger(__name__)
 
 PUBLIC = (login.router, ops.router, gateways.router)
-PRIVATE = (board.router, alerts.router, devices.router, transports.router, live.router, api.router)
+PRIVATE = (
+    board.router,
+    alerts.router,
+    amend.router,
+    silences.router,
+    handover.router,
+    turns.router,
+    rules.router,
+    devices.router,
+    transports.router,
+    live.router,
+    api.router,
+)
 
 
 def create_app(
@@ -36,6 +65,9 @@ def create_app(
     metrics: Callable[[], bytes] | None,
     bus: AlertBus,
     has_console: bool = True,
+    policies: Callable[[], Policies] = Policies,
+    catalogue: Callable[[], Catalogue] | None = None,
+    desk: RulesDesk | None = None,
 ) -> FastAPI:
     """The operator console; without it, health and metrics alone.
 
@@ -52,6 +84,9 @@ def create_app(
         assets=assets,
         templates=build_templates(settings, assets, wall),
         wall=wall,
+        policies=policies,
+        catalogue=catalogue or CatalogueBook(),
+        desk=desk,
     )
     app.mount("/static", assets)
     if has_console:

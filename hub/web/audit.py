@@ -15,6 +15,16 @@ class Action(enum.StrEnum):
     ALERT_READ = "alert_read"
     RESTRICTED_READ = "restricted_read"
     ALERT_MOVED = "alert_moved"
+    ALERT_AMENDED = "alert_amended"
+    HANDOVER_READ = "handover_read"
+    HANDOVER_SIGNED = "handover_signed"
+    ROOM_WATCHED = "room_watched"
+    TURNS_READ = "turns_read"
+    TURNS_IMPORTED = "turns_imported"
+    RULES_REHEARSED = "rules_rehearsed"
+    RULES_PROMOTED = "rules_promoted"
+    SILENCE_MADE = "silence_made"
+    SILENCE_ENDED = "silence_ended"
 
 
 async def record(

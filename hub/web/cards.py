@@ -100,7 +100,17 @@ _KEYS: dict[Move, str] = {
     Move.DISPATCH: "D",
     Move.CLOSE: "C",
     Move.COMMENT: "N",
+    Move.ASSIGN: "T",
+    Move.MERGE: "M",
 }
+
+LINK_SORTS: list[tuple[str, str]] = [
+    ("device", "Dispositivo"),
+    ("place", "Lugar"),
+    ("operation", "Operativo"),
+    ("evidence", "Evidencia"),
+]
+"""What an alert is joined to; the other room's own id is its reference."""
 
 _LABELS: dict[Move, str] = {Move.ASSIGN: "Tomar a cargo", Move.COMMENT: "Novedad"}
 
@@ -223,6 +233,8 @@ def _cause_and_note(entry: LogEntry) -> str:
         return note
     if entry.move == Move.ASSIGN:
         return "" if cause == entry.author else f"A {entry.note}"
+    if entry.move in ("linked", "unlinked"):
+        return f"{dict(LINK_SORTS).get(cause, cause)}{separator}{note}"
     if entry.move == Move.CLOSE and cause in set(Reason):
         return f"{REASON_LABELS[Reason(cause)]}{separator}{note}"
     return entry.note
@@ -239,6 +251,11 @@ def entry_of(entry: LogEntry, *, is_hidden: bool = False) -> TimelineEntry:
         note="" if is_hidden else _cause_and_note(entry),
         is_person=is_person,
     )
+
+
+def move_words(moves: Sequence[str]) -> list[str]:
+    """What was done, each once and in its order, as people read it."""
+    return [texts.named(_TITLES, move) for move in dict.fromkeys(moves)]
 
 
 def timeline_of(entries: Sequence[LogEntry], *, is_hidden: bool = False) -> list[TimelineEntry]:

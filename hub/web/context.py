@@ -10,21 +10,36 @@ import jinja2
 from fastapi import Request
 from starlette.responses import HTMLResponse
 
+from hub.alerts.service import Catalogue, CatalogueBook
 from hub.clock import Clock
 from hub.database import Pool
+from hub.notify.service import Policies
+from hub.rule_work.drafts import Drafts
+from hub.rule_work.live import LiveRules
 from hub.web import texts
 from hub.web.assets import Assets
 from hub.web.audit import RecentReads
 from hub.web.bus import AlertBus
+from hub.web.menu import MAIN_SECTIONS, MORE_SECTIONS
 from hub.web.passwords import PasswordGate
-from hub.web.permissions import ROLE_NAMES, Permission
+from hub.web.permissions import ROLE_NAMES, Permission, permissions_of
 from hub.web.sessions import Session
 from hub.web.settings import WebSettings
 from hub.web.texts import Wall
 from hub.web.throttle import LoginThrottle
 
+BEAT_AT_MOST = timedelta(seconds=30)
+"""One console's sign of life is written no more often than this."""
 # How long a stated reason keeps a restricted alert open to the session that stated it.
 REVEALED_FOR = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
+class RulesDesk:
+    """The rules in force, and the drafts that people try out."""
+
+    live: LiveRules
+    drafts: Drafts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +52,16 @@ class Console:
     assets: Assets
     templates: jinja2.Environment
     wall: Wall
+    policies: Callable[[], Policies] = Policies
+    """The escalation policies in force."""
+    catalogue: Callable[[], Catalogue] = field(default_factory=CatalogueBook)
+    desk: RulesDesk | None = None
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     passwords: PasswordGate = field(default_factory=PasswordGate)
     reads: RecentReads = field(default_factory=RecentReads)
+    beats: RecentReads = field(default_factory=lambda: RecentReads(BEAT_AT_MOST))
+    sheets: RecentReads = field(default_factory=RecentReads)
+    """Hand-over sheets that were shown: only what somebody has seen can be signed."""
     revealed: RecentReads = field(default_factory=lambda: RecentReads(REVEALED_FOR))
 
     def now(self) -> datetime:
@@ -83,6 +105,9 @@ def build_templates(settings: WebSettings, assets: Assets, wall: Wall) -> jinja2
         map_zoom=settings.map_zoom,
         timezone=settings.timezone,
         Permission=Permission,
+        permissions_of=permissions_of,
+        main_sections=MAIN_SECTIONS,
+        more_sections=MORE_SECTIONS,
         role_names=ROLE_NAMES,
         priorities=texts.PRIORITIES,
         session=None,
@@ -90,9 +115,12 @@ def build_templates(settings: WebSettings, assets: Assets, wall: Wall) -> jinja2
     )
     environment.filters.update(
         age=texts.age,
+        left=texts.left,
+        span=texts.span,
         clock=wall.clock,
         day=wall.day,
         moment=wall.moment,
+        field_time=wall.field,
         iso=datetime.isoformat,
     )
     return environment

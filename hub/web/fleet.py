@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from hub.alerts.finding import SILENT_BUTTONS, silent_button
 from hub.devices import service
 from hub.devices.service import DeviceRow, RefusalRow
 from hub.web import texts
@@ -13,9 +14,6 @@ LOW_BATTERY = 0.20
 
 STATES: dict[str, str] = {"online": "En línea", "silent": "Sin señal", "never": "Nunca visto"}
 STATE_FILTERS: dict[str, str] = {**STATES, "adopted": "Adoptados"}
-
-RESTRICTED_KINDS = frozenset({"duress_button", "vif_button"})
-"""Where a silent button lives is what its alerts hide, so no list tells it either."""
 
 MAP_PAGE = service.MAX_PAGE
 MAP_DEVICES = 5_000
@@ -49,10 +47,11 @@ class RefusalView:
 
 
 def without_secrets(row: DeviceRow) -> DeviceRow:
-    """The row as lists may show it."""
-    if row.kind not in RESTRICTED_KINDS:
+    """The row as lists may show it: where a silent button lives is what its alerts hide."""
+    if row.kind not in SILENT_BUTTONS:
         return row
-    return replace(row, name=f"Botón silencioso {row.device_id}", place="", latitude=None, longitude=None)
+    name = silent_button(row.device_id).capitalize()
+    return replace(row, name=name, place="", latitude=None, longitude=None)
 
 
 def view_device(row: DeviceRow) -> DeviceView:
@@ -104,7 +103,7 @@ async def located_devices(console: Console) -> list[dict[str, object]]:
 
 
 def _is_public_place(row: DeviceRow) -> bool:
-    return row.latitude is not None and row.longitude is not None and row.kind not in RESTRICTED_KINDS
+    return row.latitude is not None and row.longitude is not None and row.kind not in SILENT_BUTTONS
 
 
 def _on_map(row: DeviceRow) -> dict[str, object]:

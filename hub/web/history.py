@@ -87,26 +87,27 @@ def parse_filter(console: Console, query: Filter) -> Search:
     )
 
 
-async def list_history(console: Console, search: Search) -> Page:
-    """One page: open ones by urgency, all others the newest first."""
-    after = await service.get(console.pool, search.after) if search.after else None
+async def list_history(console: Console, role: str, search: Search) -> Page:
+    """One page of what ``role`` may know of: open ones by urgency, all others the newest first."""
+    after = await service.get(console.pool, search.after, role=role) if search.after else None
     fetch = _open_page if search.is_open_only else _any_page
-    alerts = await fetch(console, search, after)
+    alerts = await fetch(console, role, search, after)
     rows = alerts[: search.limit]
     next_after = str(rows[-1].alert_id) if len(alerts) > search.limit else ""
     return Page([alert for alert in rows if _matches(alert, search)], next_after)
 
 
-async def _open_page(console: Console, search: Search, after: Alert | None) -> list[Alert]:
+async def _open_page(console: Console, role: str, search: Search, after: Alert | None) -> list[Alert]:
     return await service.list_open(
         console.pool,
         priority=search.priority,
         limit=search.limit + 1,
         after=service.OpenAfter.of(after) if after else None,
+        role=role,
     )
 
 
-async def _any_page(console: Console, search: Search, after: Alert | None) -> list[Alert]:
+async def _any_page(console: Console, role: str, search: Search, after: Alert | None) -> list[Alert]:
     return await service.search(
         console.pool,
         text=search.text,
@@ -117,6 +118,7 @@ async def _any_page(console: Console, search: Search, after: Alert | None) -> li
         opened_until=search.opened_until,
         limit=search.limit + 1,
         after=after,
+        role=role,
     )
 
 

@@ -96,14 +96,14 @@ def view_transport(state: State, now: datetime) -> TransportView:
     is_stale = now - state.checked_at > _STALE_AFTER
     label = "En servicio" if state.is_ok else "Sin servicio"
     if state.is_ok and state.is_open:
-        label = "En pausa: los envíos fallan"
+        label = "En pausa"
     is_low = state.credit is not None and state.credit_min is not None and state.credit < state.credit_min
     return TransportView(
         name=state.transport,
         kind_label=TRANSPORT_KINDS.get(state.kind, state.kind),
         health="never" if is_stale else "online" if state.is_ok and not state.is_open else "silent",
         health_label="Sin noticias de su hub" if is_stale else label,
-        detail=state.detail,
+        detail="los envíos fallan" if state.is_ok and state.is_open else state.detail,
         signal_dbm=state.signal_dbm,
         queue=state.queue,
         credit="" if state.credit is None else f"{state.credit:g}",

@@ -7,22 +7,73 @@ class Permission(enum.StrEnum):
     SEE_ALERTS = "see_alerts"
     WORK_ALERTS = "work_alerts"
     REOPEN_ALERTS = "reopen_alerts"
+    CHANGE_PRIORITY = "change_priority"
+    CLASSIFY_ALERTS = "classify_alerts"
+    UNRESERVE_ALERTS = "unreserve_alerts"
+    """Give an alert that was reserved a code that everybody may see."""
+    LINK_ALERTS = "link_alerts"
     SEE_RESTRICTED = "see_restricted"
     """Exact place and device of a restricted alert; each reading states a reason."""
+    SEE_SILENCES = "see_silences"
+    MAKE_SILENCES = "make_silences"
+    SEE_HANDOVER = "see_handover"
+    SIGN_HANDOVER = "sign_handover"
+    KEEP_ROOM = "keep_room"
+    """This person at an open console means that the room is not empty."""
+    WATCH_ROOM = "watch_room"
+    """Say whether somebody has to be in the room."""
+    SEE_TURNS = "see_turns"
+    CHANGE_TURNS = "change_turns"
+    SEE_RULES = "see_rules"
+    REHEARSE_RULES = "rehearse_rules"
+    PROMOTE_RULES = "promote_rules"
     SEE_DEVICES = "see_devices"
     SEE_REFUSALS = "see_refusals"
     SEE_HELP = "see_help"
 
 
 _P = Permission
-_WATCH = frozenset({_P.SEE_ALERTS, _P.SEE_DEVICES, _P.SEE_HELP})
+_WATCH = frozenset({_P.SEE_ALERTS, _P.SEE_SILENCES, _P.SEE_DEVICES, _P.SEE_HELP})
+_WORK = _WATCH | {
+    _P.WORK_ALERTS,
+    _P.CHANGE_PRIORITY,
+    _P.CLASSIFY_ALERTS,
+    _P.LINK_ALERTS,
+    _P.MAKE_SILENCES,
+    _P.SEE_HANDOVER,
+    _P.SIGN_HANDOVER,
+    _P.KEEP_ROOM,
+    _P.SEE_TURNS,
+    _P.SEE_RULES,
+    _P.SEE_RESTRICTED,
+}
 
 ROLES: dict[str, frozenset[Permission]] = {
-    "operador": _WATCH | {_P.WORK_ALERTS, _P.SEE_RESTRICTED},
-    "jefe_turno": _WATCH | {_P.WORK_ALERTS, _P.REOPEN_ALERTS, _P.SEE_RESTRICTED, _P.SEE_REFUSALS},
-    "director": _WATCH | {_P.SEE_RESTRICTED},
-    "tecnico": frozenset({_P.SEE_DEVICES, _P.SEE_REFUSALS, _P.SEE_HELP}),
-    "auditor": frozenset({_P.SEE_ALERTS, _P.SEE_HELP}),
+    "operador": _WORK,
+    "jefe_turno": _WORK
+    | {
+        _P.REOPEN_ALERTS,
+        _P.UNRESERVE_ALERTS,
+        _P.SEE_REFUSALS,
+        _P.WATCH_ROOM,
+        _P.CHANGE_TURNS,
+        _P.REHEARSE_RULES,
+        _P.PROMOTE_RULES,
+    },
+    "director": _WATCH
+    | {
+        _P.SEE_RESTRICTED,
+        _P.SEE_HANDOVER,
+        _P.SEE_TURNS,
+        _P.WATCH_ROOM,
+        _P.SEE_RULES,
+        _P.REHEARSE_RULES,
+        _P.PROMOTE_RULES,
+    },
+    "tecnico": frozenset(
+        {_P.SEE_RULES, _P.REHEARSE_RULES, _P.SEE_SILENCES, _P.SEE_DEVICES, _P.SEE_REFUSALS, _P.SEE_HELP}
+    ),
+    "auditor": frozenset({_P.SEE_RULES, _P.SEE_ALERTS, _P.SEE_HANDOVER, _P.SEE_SILENCES, _P.SEE_HELP}),
 }
 
 ROLE_NAMES: dict[str, str] = {

@@ -109,9 +109,31 @@ class Wall:
         year = "" if local.year == today.year else f" {local.year}"
         return f"{local.day} {_MONTHS[local.month - 1]}{year} {local:%H:%M}"
 
+    def instant(self, text: str) -> datetime:
+        """A local date and time (2026-11-24 21:00, or with a T between), aware; else ValueError."""
+        return datetime.strptime(text.strip().replace("T", " ")[:16], "%Y-%m-%d %H:%M").replace(
+            tzinfo=self._zone
+        )
+
+    def field(self, at: datetime) -> str:
+        """As a field of a form takes it: 2026-11-24T21:04."""
+        return f"{at.astimezone(self._zone):%Y-%m-%dT%H:%M}"
+
     def midnight(self, day: str) -> datetime:
         """The local start of ``day`` (YYYY-MM-DD), aware; raises ValueError for anything else."""
         return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=self._zone)
+
+
+def span(seconds: int) -> str:
+    """15 s, 2 min, 24 h."""
+    if seconds % 3600 == 0:
+        return f"{seconds // 3600} h"
+    return f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
+
+
+def left(due_at: datetime, now: datetime) -> str:
+    """quedan 0:42, or vencido hace 3:10. Mirrored by static/js/time.js."""
+    return f"quedan {age(now, due_at)}" if now < due_at else f"vencido hace {age(due_at, now)}"
 
 
 def age(at: datetime, now: datetime) -> str:

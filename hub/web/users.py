@@ -60,6 +60,16 @@ async def ensure_first_user(pool: Pool) -> str | None:
     return password if added else None
 
 
+async def list_workers(pool: Pool) -> list[User]:
+    """The active people who may work alerts, by name."""
+    roles = [role for role in ROLES if Permission.WORK_ALERTS in permissions_of(role)]
+    rows = await pool.fetch(
+        "select login, name, role from users where active and role = any($1) order by name, login limit 200",
+        roles,
+    )
+    return [User(row["login"], row["name"], row["role"]) for row in rows]
+
+
 async def set_password(pool: Pool, login: str, password: str) -> None:
     """Change the password and end the person's sessions; raises :class:`UserError` for an unknown login."""
     try:

@@ -9,9 +9,11 @@ from hub.alerts.model import Alert
 from hub.web import audit
 from hub.web.auth import require
 from hub.web.cards import MOVE_PERMISSIONS
+from hub.web.cases import find_alert
 from hub.web.context import Console
 from hub.web.problem import Problem
 from hub.web.sessions import Session
+from hub.web.users import list_workers
 
 _ATTEMPTS = 3
 
@@ -40,6 +42,7 @@ class Wish:
 async def work(console: Console, session: Session, alert_id: uuid.UUID, wish: Wish) -> Alert:
     """Carry it out; raises :class:`Problem` (403, 404, 409, 422), and then nothing changed."""
     require(session, MOVE_PERMISSIONS[wish.move])
+    await find_alert(console, session, alert_id)
     alert = await _moved(console, session, alert_id, wish)
     detail = f"{wish.move.value}{f' {wish.reason.value}' if wish.reason else ''}"
     await audit.record(
@@ -85,10 +88,17 @@ async def _moved(console: Console, session: Session, alert_id: uuid.UUID, wish: 
 
 async def _target(console: Console, session: Session, wish: Wish) -> str:
     if wish.move is Move.ASSIGN:
-        return wish.target or session.user.login
+        return await _worker(console, wish.target) if wish.target else session.user.login
     if wish.move is Move.MERGE and not _is_uuid(wish.target):
-        return await _id_of_open_code(console, wish.target)
+        return await _id_of_open_code(console, session.user.role, wish.target)
     return wish.target
+
+
+async def _worker(console: Console, login: str) -> str:
+    """Only somebody who may work it can be given an alert."""
+    if login not in {user.login for user in await list_workers(console.pool)}:
+        raise Problem(422, "Elija a quién se asigna.", {"target": "no es de quienes atienden alertas"})
+    return login
 
 
 def _is_uuid(text: str) -> bool:
@@ -99,10 +109,10 @@ def _is_uuid(text: str) -> bool:
     return True
 
 
-async def _id_of_open_code(console: Console, code: str) -> str:
+async def _id_of_open_code(console: Console, role: str, code: str) -> str:
     """People name alerts by their code, and an open code is unique."""
     wanted = code.strip().upper().lstrip("#")
-    found = await service.search(console.pool, text=wanted, limit=500) if wanted else []
+    found = await service.search(console.pool, text=wanted, limit=500, role=role) if wanted else []
     for alert in found:
         if alert.is_open and alert.code == wanted:
             return str(alert.alert_id)

@@ -4,6 +4,7 @@ Its reports and replies come to the console's address (``hub/web/routes/gateways
 rows, to :meth:`HttpTransport.events`.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -20,7 +21,7 @@ ANSWER_S = 7.0
 KANNEL_ACCEPTED = r"^[03]:"
 """``0: Accepted for delivery`` and ``3: Queued for later delivery``."""
 
-_PLACE = re.compile(r"\{(to|digits|text|id|secret|priority)\}")
+_PLACE = re.compile(r"\{(to|digits|text|id|secret|hook|priority)\}")
 _NOT_SENT = frozenset({401, 402, 403, 404, 405, 429, 503})
 """The gateway did not even look at the text: account, address, or too much to do."""
 
@@ -30,7 +31,8 @@ Events: TypeAlias = Callable[[], AsyncIterator[TransportEvent]]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpGateway:
     """``url``, ``headers`` and ``body`` hold ``{to}`` (E.164), ``{digits}`` (without +), ``{text}``, ``{id}``
-    (ours), ``{priority}`` and ``{secret}``, escaped as their place needs it.
+    (ours), ``{priority}``, ``{secret}`` and ``{hook}`` (its password for the console), escaped as their place
+    needs it.
 
     ``accepted`` must be found in the answer; ``reference``, with one group, finds the gateway's id in it,
     else ours counts; ``refused`` finds answers about this phone or this text. ``credit``, with one group,
@@ -42,6 +44,7 @@ class HttpGateway:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
     secret: str = ""
+    hook: str = ""
     accepted: str = ""
     reference: str = ""
     refused: str = ""
@@ -73,7 +76,7 @@ class HttpTransport:
 
     async def _ask(self, message: Outgoing) -> httpx.Response:
         gateway = self._gateway
-        values = _values(message, gateway.secret)
+        values = _values(message, gateway)
         headers = {name: _fill(value, values, str) for name, value in gateway.headers.items()}
         is_json = any("json" in value for name, value in headers.items() if name.lower() == "content-type")
         url = _fill(gateway.url, values, _for_url)
@@ -112,17 +115,22 @@ class HttpTransport:
         return Health(is_ok=True, detail="la pasarela contesta", credit=_credit(gateway.credit, answer.text))
 
     async def run_loop(self) -> None:
-        """Connections are kept by the client itself."""
+        """The client keeps its connections by itself; here they end in order."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self._client.aclose()
 
 
-def _values(message: Outgoing, secret: str) -> dict[str, str]:
+def _values(message: Outgoing, gateway: HttpGateway) -> dict[str, str]:
     return {
         "to": message.to,
         "digits": message.to.removeprefix("+"),
         "text": message.text,
         "id": str(message.notification_id),
         "priority": str(message.priority),
-        "secret": secret,
+        "secret": gateway.secret,
+        "hook": gateway.hook,
     }
 
 

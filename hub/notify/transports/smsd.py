@@ -176,7 +176,7 @@ class SmsdTransport:
             return Health(is_ok=False, detail=f"la base de SMSD no contesta ({type(error).__name__})")
         if row is None:
             return Health(is_ok=False, detail="SMSD todavía no ha visto su módem")
-        detail = f"red {row['network']}" if row["is_fresh"] else "SMSD no da señales de vida"
+        detail = f"red {row['network']}".strip() if row["is_fresh"] else "SMSD no da señales de vida"
         signal = row["signal"]
         return Health(
             is_ok=row["is_fresh"],
@@ -187,7 +187,11 @@ class SmsdTransport:
         )
 
     async def run_loop(self) -> None:
-        """The pool connects again by itself."""
+        """The pool connects again by itself; here it ends."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         if self._pool is not None:

@@ -130,7 +130,8 @@ class HttpSpec(TransportSpec):
 
     kind: Literal["http"] = Field(description="pasarela HTTP: Kannel u otro proveedor")
     url: str = Field(
-        pattern=r"^https?://", description="dirección; admite {to} {digits} {text} {id} {priority} {secret}"
+        pattern=r"^https?://",
+        description="dirección; admite {to} {digits} {text} {id} {priority} {secret} {hook}",
     )
     method: Literal["GET", "POST", "PUT"] = Field("POST", description="método HTTP")
     headers: dict[str, str] = Field({}, description="cabeceras; admiten {secret}")
@@ -266,6 +267,7 @@ def _gateway(spec: HttpSpec) -> HttpGateway:
         headers=spec.headers,
         body=spec.body,
         secret=read_secret(spec.secret_file),
+        hook=read_secret(spec.hook_token_file),
         accepted=spec.accepted,
         reference=spec.reference,
         refused=spec.refused,

@@ -139,6 +139,7 @@ def _detail(alert: Alert, *, is_revealed: bool) -> AlertDetailOut:
 @router.get("/alerts", dependencies=_SEES_ALERTS, responses=_ERRORS)
 async def list_alerts(
     console: TheConsole,
+    session: SignedIn,
     open_only: bool = False,
     state: State | None = None,
     priority: Annotated[int | None, Query(ge=1, le=4)] = None,
@@ -149,14 +150,14 @@ async def list_alerts(
     search = Search(
         is_open_only=open_only, state=state, priority=priority, kind=kind, after=after, limit=limit
     )
-    page = await list_history(console, search)
+    page = await list_history(console, session.user.role, search)
     alerts = [AlertOut.model_validate(card_of(alert)) for alert in page.alerts]
     return AlertPage(alerts=alerts, next_after=uuid.UUID(page.next_after) if page.next_after else None)
 
 
 @router.get("/alerts/{alert_id}", dependencies=_SEES_ALERTS, responses=_ERRORS)
 async def get_alert(console: TheConsole, session: SignedIn, alert_id: uuid.UUID) -> AlertDetailOut:
-    alert = await find_alert(console, alert_id)
+    alert = await find_alert(console, session, alert_id)
     await record_reading(console, session, alert)
     return _detail(alert, is_revealed=not is_hidden(console, session, alert))
 
@@ -169,7 +170,7 @@ async def get_timeline(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
     after: Annotated[int, Query(ge=0, le=2**62)] = 0,
 ) -> TimelinePage:
-    alert = await find_alert(console, alert_id)
+    alert = await find_alert(console, session, alert_id)
     await record_reading(console, session, alert)
     hidden = is_hidden(console, session, alert)
     lines = await service.timeline(console.pool, alert_id, limit=limit + 1, after=after)

@@ -16,6 +16,7 @@ from hub.web.cases import find_alert, load_detail, record_reading
 from hub.web.context import Console
 from hub.web.frame import shown
 from hub.web.permissions import Permission
+from hub.web.sessions import Session
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +29,10 @@ _NO_MAP = b'{"type": "FeatureCollection", "features": []}'
 _SEES_ALERTS = [Depends(allowed(Permission.SEE_ALERTS))]
 
 
-async def _queue(console: Console) -> dict[str, object]:
-    counts = await service.counts(console.pool)
-    alerts = await service.list_open(console.pool, limit=MAX_CARDS)
+async def _queue(console: Console, session: Session) -> dict[str, object]:
+    role = session.user.role
+    counts = await service.counts(console.pool, role=role)
+    alerts = await service.list_open(console.pool, limit=MAX_CARDS, role=role)
     cards = by_urgency([card_of(alert) for alert in alerts])
     return {"cards": cards, "total": max(counts.open, len(cards))}
 
@@ -43,16 +45,17 @@ async def console_page(
         return RedirectResponse("/dispositivos", status_code=303)
     detail = None
     if alerta is not None:
-        alert = await find_alert(console, alerta)
+        alert = await find_alert(console, session, alerta)
         await record_reading(console, session, alert)
         detail = await load_detail(console, session, alert)
-    values = {"section": "consola", "detail": detail, **await _queue(console)}
+    codes = console.catalogue().codes if detail else ()
+    values = {"section": "consola", "detail": detail, "codes": codes, **await _queue(console, session)}
     return await shown(console, session, "console.html", values)
 
 
 @router.get("/cola", dependencies=_SEES_ALERTS)
 async def queue_fragment(console: TheConsole, session: SignedIn) -> Response:
-    return await shown(console, session, "fragments/queue.html", await _queue(console))
+    return await shown(console, session, "fragments/queue.html", await _queue(console, session))
 
 
 @router.get("/tira", dependencies=_SEES_ALERTS)

@@ -7,15 +7,16 @@
 import json
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
 from hub.notify import mailbox
 from hub.notify.transports import DeliveryReport, Inbound
 from hub.web.auth import TheConsole
-from hub.web.context import Console
 from hub.web.problem import Problem
 from hub.web.settings import Hook
 
@@ -23,17 +24,6 @@ router = APIRouter(include_in_schema=False)
 
 MAX_TEXT_CHARS = 5000
 _BOTH = ["GET", "POST"]
-
-
-def _hook(console: Console, request: Request, transport: str, values: Mapping[str, str]) -> Hook:
-    """Raises :class:`Problem` 403 alike for a wrong token and for a transport without one."""
-    sent = request.headers.get("authorization", "").removeprefix("Bearer ") or values.get("clave", "")
-    for hook in console.settings.hooks:
-        if hook.transport == transport and hook.token:
-            if secrets.compare_digest(sent.encode(), hook.token.encode()):
-                return hook
-            break
-    raise Problem(403, "La clave de la pasarela no corresponde.")
 
 
 async def _values(request: Request) -> dict[str, str]:
@@ -84,31 +74,51 @@ def _needed(values: Mapping[str, str], name: str) -> str:
     return value
 
 
-@router.api_route("/pasarela/{transport}/informe", methods=_BOTH)
-async def report(request: Request, console: TheConsole, transport: str) -> Response:
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a gateway said, after its token was seen."""
+
+    hook: Hook
+    values: Mapping[str, str]
+
+
+async def hook_checked(request: Request, console: TheConsole, transport: str) -> Pushed:
+    """Raises :class:`Problem` 403 alike for a wrong token and for a transport without one."""
     values = await _values(request)
-    hook = _hook(console, request, transport, values)
-    reference, state = _needed(values, "id"), _needed(values, "estado")
-    if state in hook.delivered_values | hook.failed_values:
-        is_delivered = state in hook.delivered_values
-        detail = "" if is_delivered else f"la pasarela informa «{state[:40]}»"
+    sent = request.headers.get("authorization", "").removeprefix("Bearer ") or values.get("clave", "")
+    for hook in console.settings.hooks:
+        is_right = secrets.compare_digest(sent.encode("utf-8", "replace"), hook.token.encode())
+        if hook.transport == transport and hook.token and is_right:
+            return Pushed(hook, values)
+    raise Problem(403, "La clave de la pasarela no corresponde.")
+
+
+FromGateway = Annotated[Pushed, Depends(hook_checked)]
+
+
+@router.api_route("/pasarela/{transport}/informe", methods=_BOTH)
+async def report(console: TheConsole, pushed: FromGateway) -> Response:
+    reference, state = _needed(pushed.values, "id"), _needed(pushed.values, "estado")
+    if state in pushed.hook.delivered_values | pushed.hook.failed_values:
+        is_delivered = state in pushed.hook.delivered_values
         event = DeliveryReport(
-            reference=reference[:200], at=console.now(), is_delivered=is_delivered, detail=detail
+            reference=reference[:200],
+            at=console.now(),
+            is_delivered=is_delivered,
+            detail="" if is_delivered else f"la pasarela informa «{state[:40]}»",
         )
-        await mailbox.put(console.pool, transport, event)
+        await mailbox.put(console.pool, pushed.hook.transport, event)
     return PlainTextResponse("")
 
 
 @router.api_route("/pasarela/{transport}/entrada", methods=_BOTH)
-async def inbound(request: Request, console: TheConsole, transport: str) -> Response:
-    values = await _values(request)
-    _hook(console, request, transport, values)
+async def inbound(console: TheConsole, pushed: FromGateway) -> Response:
     event = Inbound(
-        sender=_needed(values, "from")[:40],
+        sender=_needed(pushed.values, "from")[:40],
         at=console.now(),
-        text=_clean(values.get("text", ""))[:MAX_TEXT_CHARS],
-        reference=_clean(values.get("id", ""))[:100],
+        text=_clean(pushed.values.get("text", ""))[:MAX_TEXT_CHARS],
+        reference=_clean(pushed.values.get("id", ""))[:100],
     )
-    await mailbox.put(console.pool, transport, event)
+    await mailbox.put(console.pool, pushed.hook.transport, event)
     # an empty answer: Kannel would send any words back as a text
     return PlainTextResponse("")

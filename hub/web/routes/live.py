@@ -1,11 +1,14 @@
 """Server-sent events: which alert changed, so that open consoles fetch it again."""
 
+import uuid
 from collections.abc import AsyncIterator
 
 import msgspec
 from fastapi import APIRouter, Depends
 from starlette.responses import Response, StreamingResponse
 
+from hub.alerts import service
+from hub.alerts.visibility import sees_restricted
 from hub.database import UNAVAILABLE
 from hub.web.auth import SignedIn, TheConsole, allowed
 from hub.web.bus import AlertChanged, Closed
@@ -35,6 +38,17 @@ async def _may_go_on(console: Console, session: Session) -> bool:
         return True  # the database being away is no reason to blind the room
 
 
+async def _may_hear(console: Console, session: Session, change: AlertChanged) -> bool:
+    """Who may not know of reserved alerts reads the list anew, so that one that was reserved leaves it."""
+    if sees_restricted(session.user.role):
+        return True
+    try:
+        alert_id = uuid.UUID(change.alert_id)
+        return await service.get(console.pool, alert_id, role=session.user.role) is not None
+    except UNAVAILABLE:
+        return False
+
+
 async def _stream(console: Console, session: Session) -> AsyncIterator[bytes]:
     """Begins with a heartbeat; ends with ``fin`` when the session does or the hub stops."""
     with console.bus.subscribe() as subscription:
@@ -43,7 +57,7 @@ async def _stream(console: Console, session: Session) -> AsyncIterator[bytes]:
             change = await subscription.next(HEARTBEAT_S)
             if isinstance(change, Closed):
                 return
-            if isinstance(change, AlertChanged):
+            if isinstance(change, AlertChanged) and await _may_hear(console, session, change):
                 yield _frame("alerta", change)
             elif change is not None:
                 yield _frame("todo", {})

@@ -37,7 +37,7 @@ async def note_call(
     persona: Annotated[str, Form(max_length=12, pattern=r"^[0-9]*$")] = "",
 ) -> Response:
     """``persona`` is the contact of the line; empty: the duty phone."""
-    alert = await find_alert(console, alert_id)
+    alert = await find_alert(console, session, alert_id)
     if is_hidden(console, session, alert):
         raise Problem(403, "Abra primero los datos reservados e indique el motivo.")
     lines = (await ledger.ledger_of(console.pool, alert_id, console.now())).lines

@@ -9,12 +9,12 @@ let onShown = () => {};
 let emptyHtml = "";
 
 // A person who is writing keeps the form; everything else of the detail is renewed around it.
-const isWorking = () => area().querySelector(".moves details[open]") !== null;
+const isWorking = () => area().querySelector("details[open] form") !== null;
 
 function draw(html, alertId) {
   const source = parse(html);
   if (shown() === alertId && isWorking()) {
-    for (const part of ["detalle-cabeza", "detalle-avisos", "detalle-bitacora"]) replace(source, part);
+    for (const part of ["detalle-cabeza", "detalle-cubre", "detalle-avisos", "detalle-bitacora"]) replace(source, part);
     return;
   }
   area().replaceChildren(...source.body.childNodes);
@@ -74,21 +74,21 @@ async function send(form, submitter) {
 
 // Press the move's button, or open its form and go to the first field. False when it is not legal now.
 export function press(move) {
-  const button = area().querySelector(`.moves button[value="${move}"]`);
+  const button = area().querySelector(`.moves button[value="${move}"], .moves button[data-press="${move}"]`);
   const details = button?.closest("details");
   if (!button) return false;
   if (!details) {
     button.click();
     return true;
   }
-  for (const other of area().querySelectorAll(".moves details[open]")) if (other !== details) other.open = false;
+  for (const other of area().querySelectorAll("details[open]")) if (other !== details) other.open = false;
   details.open = true;
   details.querySelector("select, textarea, input:not([type=hidden])")?.focus();
   return true;
 }
 
 export function closeForms() {
-  const open = area()?.querySelectorAll(".moves details[open]") ?? [];
+  const open = area()?.querySelectorAll("details[open]") ?? [];
   for (const details of open) details.open = false;
   return open.length > 0;
 }

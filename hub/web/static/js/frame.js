@@ -1,5 +1,6 @@
 // What all signed-in pages share: time, theme, sound, the strip and the live line.
 import * as live from "./live.js";
+import * as presence from "./presence.js";
 import * as sound from "./sound.js";
 import * as strip from "./strip.js";
 import * as time from "./time.js";
@@ -26,5 +27,6 @@ export function start(onChange) {
   if (!("live" in document.body.dataset)) return;
   sound.start();
   strip.update();
+  if ("presence" in document.body.dataset) presence.start();
   live.start(onChange);
 }

@@ -3,7 +3,18 @@ import * as detail from "./detail.js";
 import * as queue from "./queue.js";
 import { announce, toast } from "./page.js";
 
-const MOVES = { a: "acknowledge", v: "verify", d: "dispatch", c: "close", n: "comment" };
+const MOVES = {
+  a: "acknowledge",
+  v: "verify",
+  d: "dispatch",
+  c: "close",
+  n: "comment",
+  t: "assign",
+  m: "merge",
+  p: "priority",
+  r: "classify",
+  l: "link",
+};
 
 const isWriting = (element) => element.matches("input, select, textarea, [contenteditable]");
 
@@ -36,7 +47,7 @@ export function start() {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat && MOVES[event.key]) return;
     if (document.querySelector("dialog[open]")) return;
     if (isWriting(event.target)) {
-      if (event.key === "Escape" && event.target.closest(".moves")) detail.closeForms();
+      if (event.key === "Escape" && event.target.closest("#detalle details")) detail.closeForms();
       return;
     }
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;

@@ -10,6 +10,7 @@ let devices = null;
 let onPick = () => {};
 let selected = null;
 let isFitted = false;
+let area = null;
 
 const isVisible = () => map.getSize().x > 0 && map.getSize().y > 0;
 
@@ -177,9 +178,22 @@ export function redraw() {
   }
 }
 
+// What a gateway or a group stands for: the area that its alerts lie in.
+function drawArea() {
+  area?.remove();
+  area = null;
+  const text = document.querySelector("#detalle [data-area]")?.dataset.area;
+  if (!map || !text) return;
+  const [south, west, north, east] = text.split(",").map(Number);
+  const bounds = L.latLngBounds([south, west], [north, east]);
+  area = L.rectangle(bounds, { color: colour("warn"), weight: 2, fillOpacity: 0.12, interactive: false }).addTo(map);
+  if (isVisible() && !map.getBounds().contains(bounds)) map.fitBounds(bounds.pad(0.2));
+}
+
 export function select(alertId) {
   selected = alertId;
   redraw();
+  drawArea();
   const at = alerts.get(alertId)?.marker.getLatLng();
   if (at && isVisible() && !map.getBounds().pad(-0.1).contains(at)) map.panTo(at);
 }

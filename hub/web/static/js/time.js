@@ -22,6 +22,12 @@ export function age(sinceMs) {
   return `${days} d ${hours % 24} h`;
 }
 
+// Mirrors hub/web/texts.py: left().
+export function left(dueMs) {
+  const now = hubNow();
+  return now < dueMs ? `quedan ${age(2 * now - dueMs)}` : `vencido hace ${age(dueMs)}`;
+}
+
 const wall = new Intl.DateTimeFormat("es-CL", {
   timeZone: document.body.dataset.timezone,
   hour: "2-digit",
@@ -36,6 +42,12 @@ function tick() {
   for (const element of document.querySelectorAll("[data-age]")) {
     const text = age(Date.parse(element.dataset.age));
     if (element.textContent !== text) element.textContent = text;
+  }
+  for (const element of document.querySelectorAll("[data-due]")) {
+    const dueMs = Date.parse(element.dataset.due);
+    element.textContent = left(dueMs);
+    const promise = element.closest("[data-promise]");
+    if (promise && hubNow() > dueMs) promise.dataset.promise = "over";
   }
   const face = document.getElementById("reloj");
   if (face) face.textContent = clock(hubNow());

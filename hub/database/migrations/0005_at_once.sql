@@ -1,0 +1,8 @@
+-- A statement that takes its rows for new, and has found that they are not all, undoes itself.
+create function must_be_new(is_new boolean) returns boolean language plpgsql as $$
+begin
+  if not is_new then
+    raise unique_violation using message = 'some of the batch was stored before';
+  end if;
+  return true;
+end $$;

@@ -1,0 +1,18 @@
+"""The sections of the console: (id, address, word, who may see it). What is used all day stands first."""
+
+from hub.web.permissions import Permission
+
+Section = tuple[str, str, str, Permission]
+
+MAIN_SECTIONS: tuple[Section, ...] = (
+    ("consola", "/", "Consola", Permission.SEE_ALERTS),
+    ("historial", "/alertas", "Historial", Permission.SEE_ALERTS),
+    ("entrega", "/entrega", "Entrega", Permission.SEE_HANDOVER),
+    ("dispositivos", "/dispositivos", "Dispositivos", Permission.SEE_DEVICES),
+)
+MORE_SECTIONS: tuple[Section, ...] = (
+    ("silencios", "/silencios", "Silencios", Permission.SEE_SILENCES),
+    ("turnos", "/turnos", "Turnos", Permission.SEE_TURNS),
+    ("reglas", "/reglas", "Reglas", Permission.SEE_RULES),
+    ("ayuda", "/ayuda", "Ayuda", Permission.SEE_HELP),
+)

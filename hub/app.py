@@ -45,6 +45,7 @@ from hub.notify.outfit import Outfit, outfit_for
 from hub.notify.policy_file import PolicyBook, policy_watch_loop
 from hub.notify.reporting import OnInbound
 from hub.notify.transports import Inbound
+from hub.notify.transports.modem import figures
 from hub.notify.transports.spec import HttpSpec, read_secret
 from hub.notify.watching import Watched
 from hub.rule_work import memories
@@ -583,7 +584,13 @@ def _on_sent(hub: Hub) -> Callable[[notify.Notification, datetime], None]:
 
 def _outfit(hub: Hub, clock: Clock) -> Outfit:
     try:
-        return outfit_for(hub.settings.transport_specs(), hub.pool, clock, hub.settings.data / "sms.jsonl")
+        return outfit_for(
+            hub.settings.transport_specs(),
+            hub.pool,
+            clock,
+            hub.settings.data / "sms.jsonl",
+            on_modem=partial(figures.publish, hub.metrics),
+        )
     except ValueError as error:
         raise HubError(f"transports: {error}") from error
 

@@ -70,6 +70,20 @@ class Metrics:
             "almenara_server_restarts", "Restarts of an embedded server", ["server"], registry=r
         )
 
+        self._add_modems()
+
+    def _add_modems(self) -> None:
+        def gauge(name: str, documentation: str) -> Gauge:
+            return Gauge(f"almenara_modem_{name}", documentation, ["modem"], registry=self.registry)
+
+        self.modem_dead = gauge("dead", "1 after reopening and resetting did not help")
+        self.modem_registered = gauge("registered", "1 while the SIM is in a network")
+        self.modem_memory_used = gauge("memory_used", "Messages in the memory that receives")
+        self.modem_parts = gauge("parts_sent", "Parts that the network took, since the start")
+        self.modem_failures = gauge("failures", "Texts that did not go out, since the start")
+        self.modem_restarts = gauge("restarts", "Times the modem was lost and opened again, since the start")
+        self.modem_resets = gauge("resets", "Times the modem was reset, since the start")
+
     def exposition(self) -> bytes:
         """The text format of Prometheus."""
         return generate_latest(self.registry)

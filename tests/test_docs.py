@@ -4,8 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic_core import PydanticUndefined
 
 from hub.alerts import lifecycle
+from hub.notify.transports.modem.errors import all_problems
+from hub.notify.transports.modem.settings import ModemSettings
 from hub.settings import HubSettings
 
 ROOT = Path(__file__).parent.parent
@@ -27,6 +30,24 @@ def test_the_hub_guide_lists_every_setting() -> None:
     text = (ROOT / "docs" / "instalar-hub.md").read_text("utf-8")
     found = text.split("<!-- ajustes -->")[1].split("<!-- fin de ajustes -->")[0].strip()
     assert found == settings_table()
+
+
+def modem_settings_table() -> str:
+    """A modem's own settings; those of every transport are in the guide of the hub."""
+    lines = ["| ajuste | por omisión | qué es |", "|---|---|---|"]
+    for name, field in ModemSettings.model_fields.items():
+        default = field.get_default()
+        shown = "" if default in (None, "", PydanticUndefined) else f"`{default}`"
+        lines.append(f"| `{name}` | {shown} | {field.description} |")
+    return "\n".join(lines)
+
+
+def test_the_modem_guide_lists_every_setting_and_every_problem() -> None:
+    text = (ROOT / "docs" / "modem-sms.md").read_text("utf-8")
+    settings = text.split("<!-- ajustes del módem -->")[1].split("<!-- fin")[0].strip()
+    assert settings == modem_settings_table()
+    problems = text.split("<!-- problemas del módem -->")[1].split("<!-- fin")[0].strip().splitlines()[2:]
+    assert problems == [f"| {problem.cause} | {problem.remedy} |" for problem in all_problems()]
 
 
 def test_the_lifecycle_in_the_architecture_is_the_one_in_the_code() -> None:

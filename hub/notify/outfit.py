@@ -1,7 +1,7 @@
 """The transports of one hub, built from its settings, with the loops that they need."""
 
 import logging
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from hub.notify.reporting import OnInbound, events_loop, nobody_reads, tidy_loop
 from hub.notify.router import Router
 from hub.notify.transports import Transport
 from hub.notify.transports.http import Events
+from hub.notify.transports.modem.state import ModemState
 from hub.notify.transports.spec import AnySpec, build
 from hub.notify.watching import OnFindings, OnState, Watch
 
@@ -70,7 +71,13 @@ class Outfit:
                 await self.clock.sleep(5)
 
 
-def outfit_for(specs: Iterable[AnySpec], pool: Pool, clock: Clock, default_path: Path) -> Outfit:
+def outfit_for(
+    specs: Iterable[AnySpec],
+    pool: Pool,
+    clock: Clock,
+    default_path: Path,
+    on_modem: Callable[[ModemState], None] | None = None,
+) -> Outfit:
     """Raises ValueError (Spanish) for what cannot be used."""
     specs = tuple(specs)
     mailboxes = {spec.name: Mailbox(pool, spec.name) for spec in specs if spec.kind == "http"}
@@ -81,7 +88,8 @@ def outfit_for(specs: Iterable[AnySpec], pool: Pool, clock: Clock, default_path:
     return Outfit(
         specs=specs,
         transports={
-            spec.name: build(spec, clock, default_path=default_path, events=events) for spec in specs
+            spec.name: build(spec, clock, default_path=default_path, events=events, on_modem=on_modem)
+            for spec in specs
         },
         router=Router([spec.terms() for spec in specs], clock),
         pool=pool,

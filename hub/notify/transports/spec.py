@@ -18,6 +18,7 @@ from hub.notify.transports import Transport
 from hub.notify.transports.file import FileTransport
 from hub.notify.transports.http import KANNEL_ACCEPTED, Events, HttpGateway, HttpTransport
 from hub.notify.transports.modem.settings import ModemSettings
+from hub.notify.transports.modem.state import ModemState
 from hub.notify.transports.smpp import SmppAccount, SmppTransport
 from hub.notify.transports.smsd import SmsdTransport
 
@@ -200,8 +201,17 @@ def read_secret(path: Path | None) -> str:
 # ------------------------------------------------------------------------------------------- building
 
 
-def build(spec: AnySpec, clock: Clock, *, default_path: Path, events: Callable[[str], Events]) -> Transport:
+def build(
+    spec: AnySpec,
+    clock: Clock,
+    *,
+    default_path: Path,
+    events: Callable[[str], Events],
+    on_modem: Callable[[ModemState], None] | None = None,
+) -> Transport:
     """The transport of a specification; ``events(name)`` gives what is pushed to the console for it.
+
+    ``on_modem`` hears every change of a modem's state.
 
     Raises ValueError (Spanish) for secrets that cannot be used.
     """
@@ -209,7 +219,8 @@ def build(spec: AnySpec, clock: Clock, *, default_path: Path, events: Callable[[
     if isinstance(spec, ModemSpec):
         from hub.notify.transports.modem.transport import ModemTransport
 
-        return ModemTransport(ModemSettings.model_validate(_fields_of(spec, ModemSettings)), clock)
+        settings = ModemSettings.model_validate(_fields_of(spec, ModemSettings))
+        return ModemTransport(settings, clock, on_state=on_modem)
     if isinstance(spec, AppriseSpec):
         from hub.notify.transports.apprise import AppriseTransport
 

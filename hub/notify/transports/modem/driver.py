@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hub.clock import Clock
+from hub.notify.transports.modem.assemble import Assembler
 from hub.notify.transports.modem.bucket import full
 from hub.notify.transports.modem.errors import (
     NO_ANSWER,
@@ -28,17 +29,19 @@ from hub.notify.transports.modem.errors import (
 )
 from hub.notify.transports.modem.inbox import Arrived, Inbox
 from hub.notify.transports.modem.link import Link
-from hub.notify.transports.modem.references import ConcatReferences
+from hub.notify.transports.modem.references import ConcatReferences, KnownReferences
 from hub.notify.transports.modem.remedy import Remedy, is_dead, remedy
 from hub.notify.transports.modem.replies import Registration
-from hub.notify.transports.modem.session import Desk, Job, LostNetworkError, Session
+from hub.notify.transports.modem.session import Desk, Job, Lasting, LostNetworkError, Session
 from hub.notify.transports.modem.settings import ModemSettings
-from hub.notify.transports.modem.setup import PinGuard, bring_up, identify
+from hub.notify.transports.modem.setup import Patience, PinGuard, bring_up, identify
 from hub.notify.transports.modem.state import ModemState
 from hub.notify.transports.modem.timing import Timing
 
 log = logging.getLogger(__name__)
 
+PROVEN_WATCHES = 2
+"""After so many looks without trouble a modem counts as recovered."""
 _RESET_S = 3.0
 
 
@@ -73,9 +76,12 @@ class Driver:
         self._link: Link | None = None
         self._failures = 0
         self._guard = PinGuard()
-        self._inbox = Inbox(settings.name)
-        self._bucket = full(settings.per_hour, settings.burst, monotonic())
-        self._concat = ConcatReferences()
+        self._lasting = Lasting(
+            inbox=Inbox(settings.name, Assembler(self._timing.parts_s)),
+            bucket=full(settings.per_hour, settings.burst, monotonic()),
+            concat=ConcatReferences(),
+            known=KnownReferences(),
+        )
         self._desk = Desk(
             next_job=self._next_job,
             arrived=listener.on_event,
@@ -168,8 +174,7 @@ class Driver:
             settings.pin_file,
             settings.smsc,
             self._guard,
-            sim_s=timing.sim_s,
-            sleep=self._stopping.wait,
+            Patience(timing.sim_s, self._stopping.wait),
         )
         session = Session(
             link,
@@ -178,21 +183,22 @@ class Driver:
             settings,
             timing,
             self._desk,
-            inbox=self._inbox,
-            bucket=self._bucket,
-            concat=self._concat,
+            self._lasting,
         )
         log.info("%s: %s is ready", settings.name, setup.identity.model or "modem")
-        self._failures = 0
         try:
             self._serve(session)
         finally:
             session.end()
 
     def _serve(self, session: Session) -> None:
-        # the first turn looks at the network before it says that it is ready
+        # a modem that answers its set-up and hangs at work has not recovered
+        proven_at = time.monotonic() + PROVEN_WATCHES * self._timing.watch_s
         while not self._stopping.is_set():
             session.turn()
+            if self._failures and time.monotonic() >= proven_at:
+                self._failures = 0
+        session.tidy_up()
 
     # ------------------------------------------------------------------------------ after a failure
 
@@ -262,7 +268,7 @@ class Driver:
 
     def _take_committed(self) -> None:
         while not self._committed.empty():
-            self._inbox.committed(self._committed.get())
+            self._lasting.inbox.committed(self._committed.get())
 
     def _show(self, state: ModemState) -> None:
         self.state = state

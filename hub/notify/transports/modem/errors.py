@@ -254,6 +254,8 @@ CME: dict[int, Cause] = {
     100: Cause("error sin explicación del módem", _M),
 }
 
+NOT_YET = frozenset((CMS[302], CMS[314], CMS[500], CME[14]))
+"""What modems answer while the SIM is still opening."""
 MEMORY_FULL = frozenset((CMS[208], CMS[211], CMS[322], CME[20]))
 
 _UNKNOWN = Cause("error sin explicación del módem", _M)
@@ -310,3 +312,8 @@ def report_text(status: int) -> str:
     if status in _STATUS:
         return _STATUS[status]
     return "entregado" if status < 0x20 else f"no entregado (estado 0x{status:02X})"
+
+
+def all_problems() -> list[Problem]:
+    """Every problem, in the order in which a technician meets them; the guide shows them."""
+    return [found for found in globals().values() if isinstance(found, Problem)]

@@ -1,13 +1,16 @@
 """Texts and reports on their way from the modem's memory to the hub. No I/O.
 
 A message stays in the modem until the hub has committed what came of it; only then its place is named for
-deletion. What is in hand is not told again by the next sweep.
+deletion, and only if this session has seen that it still holds that message: an answer to a deletion may have
+been lost, and the place filled again. What is in hand is not told again by the next sweep, so what it
+completed is kept here until somebody takes it: the modem may die in the middle of a sweep.
 """
 
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from hashlib import blake2s
 from typing import TypeAlias
 
@@ -23,21 +26,33 @@ log = logging.getLogger(__name__)
 Place: TypeAlias = tuple[str, int]
 
 
+class Stage(Enum):
+    """How far a stored message is."""
+
+    IN_HAND = "in hand"
+    DONE = "done"
+    """The hub has what came of it."""
+    RUBBISH = "rubbish"
+    """Nobody can read it: left alone while there is room."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """An event for the hub; ``places`` are free once the hub has committed it. ``report`` is its source."""
+    """An event for the hub; ``sources`` may be deleted once it has committed it."""
 
     event: TransportEvent
-    places: tuple[Place, ...] = ()
+    sources: tuple[Stored, ...] = ()
     report: StatusReport | None = None
 
 
 @dataclass(slots=True)
 class _Held:
-    """One message in hand; ``part`` while it waits for the others of its text."""
+    """One stored message. ``part`` while it waits for the others of its text."""
 
-    pdu: str
+    stored: Stored
+    stage: Stage = Stage.IN_HAND
     part: Deliver | None = None
+    is_seen: bool = True
 
 
 @dataclass(slots=True)
@@ -45,46 +60,54 @@ class Inbox:
     """What one modem's memories hold and how far each message has come."""
 
     modem: str
-    assembler: Assembler = field(default_factory=Assembler)
+    assembler: Assembler
     _held: dict[Place, _Held] = field(default_factory=dict)
-    _free: dict[Place, None] = field(default_factory=dict)
-    _rubbish: dict[Place, None] = field(default_factory=dict)
+    _arrived: list[Arrived] = field(default_factory=list)
 
-    def take(self, stored: Stored, now: datetime) -> list[Arrived]:
-        """What the message completes: usually one event, none for a part or for what is in hand already."""
+    def start_session(self) -> None:
+        """The modem may have been away: nothing is certain until it is seen again."""
+        for held in self._held.values():
+            held.is_seen = False
+
+    def take(self, stored: Stored, now: datetime) -> None:
+        """A message in a memory; usually it completes one event, none if it is a part or in hand already."""
         place = (stored.memory, stored.index)
         held = self._held.get(place)
-        if held is not None and held.pdu == stored.pdu:
-            return []
-        self._free.pop(place, None)
-        self._rubbish.pop(place, None)
-        held = self._held[place] = _Held(stored.pdu)
-        return self._read(stored.pdu, now, place, held)
+        if held is not None and held.stored == stored:
+            held.is_seen = True
+            return
+        held = self._held[place] = _Held(stored)
+        self._arrived += self._read(stored.pdu, now, held)
 
-    def take_direct(self, pdu: str, now: datetime) -> list[Arrived]:
+    def take_direct(self, pdu: str, now: datetime) -> None:
         """As :meth:`take`, for a message that the modem did not store."""
-        return self._read(pdu, now, None, _Held(pdu))
+        self._arrived += self._read(pdu, now, None)
 
-    def give_up(self, now: datetime) -> list[Arrived]:
-        """Texts whose other parts did not come in time."""
-        return self._texts(self.assembler.give_up(now), now)
+    def give_up(self, now: datetime) -> None:
+        """Let go of texts whose other parts did not come in time."""
+        self._arrived += self._texts(self.assembler.give_up(now), now)
+
+    def take_arrived(self) -> list[Arrived]:
+        """The events since the last time; across memories, a first answer before a second one."""
+        arrived, self._arrived = self._arrived, []
+        return sorted(arrived, key=lambda one: one.event.at)
 
     def committed(self, arrived: Arrived) -> None:
-        """The hub has it: its places may be deleted."""
-        for place in arrived.places:
-            self._free[place] = None
+        """The hub has it."""
+        for stored in arrived.sources:
+            held = self._held.get((stored.memory, stored.index))
+            if held is not None and held.stored == stored:
+                held.stage = Stage.DONE
 
-    def to_delete(self) -> tuple[Place, ...]:
-        return tuple(self._free)
+    def to_delete(self) -> list[Place]:
+        return self._places(Stage.DONE)
 
-    def rubbish(self) -> tuple[Place, ...]:
-        """What nobody can read: left alone while there is room."""
-        return tuple(self._rubbish)
+    def rubbish(self) -> list[Place]:
+        return self._places(Stage.RUBBISH)
 
     def deleted(self, place: Place) -> None:
         """The place is empty and may be used again."""
-        for table in (self._held, self._free, self._rubbish):
-            table.pop(place, None)
+        self._held.pop(place, None)
 
     def seen(self, memory: str, indexes: Iterable[int]) -> None:
         """``indexes`` are all that ``memory`` holds: forget what has gone (another SIM, another program)."""
@@ -93,31 +116,30 @@ class Inbox:
             if not self._is_waiting(self._held[place]):
                 self.deleted(place)
 
+    def _places(self, stage: Stage) -> list[Place]:
+        return sorted(place for place, held in self._held.items() if held.stage is stage and held.is_seen)
+
     def _is_waiting(self, held: _Held) -> bool:
         return held.part is not None and self.assembler.is_waiting(held.part)
 
-    def _read(self, pdu: str, now: datetime, place: Place | None, held: _Held) -> list[Arrived]:
+    def _read(self, pdu: str, now: datetime, held: _Held | None) -> list[Arrived]:
         try:
             message = parse(pdu)
         except PduError as error:
             log.warning("%s: a message that cannot be read (%s)", self.modem, error)
-            return self._drop(place)
+            message = None
         if isinstance(message, StatusReport):
-            return self._report(message, now, place)
+            return self._report(message, now, held)
         if isinstance(message, Deliver):
-            held.part = message
+            if held is not None:
+                held.part = message
             return self._texts(self.assembler.add(message, now), now)
-        return self._drop(place)
-
-    def _drop(self, place: Place | None) -> list[Arrived]:
-        if place is not None:
-            self._rubbish[place] = None
+        self._set_aside([held] if held else [], Stage.RUBBISH)
         return []
 
-    def _report(self, report: StatusReport, now: datetime, place: Place | None) -> list[Arrived]:
-        places = (place,) if place else ()
+    def _report(self, report: StatusReport, now: datetime, held: _Held | None) -> list[Arrived]:
         if not report.is_final:
-            self._free.update(dict.fromkeys(places))
+            self._set_aside([held] if held else [], Stage.DONE)
             return []
         event = DeliveryReport(
             reference=part_reference(self.modem, report.reference, report.recipient),
@@ -125,30 +147,24 @@ class Inbox:
             is_delivered=report.is_delivered,
             detail=report_text(report.status),
         )
-        return [Arrived(event, places, report)]
+        return [Arrived(event, (held.stored,) if held else (), report)]
 
     def _texts(self, messages: list[Message], now: datetime) -> list[Arrived]:
-        """The first text gets the places of all that waits no longer; a repeated part is free at once."""
-        done = self._no_longer_waiting()
-        for found in done:
-            self._held[found].part = None
+        """The first text has as its sources all that waits no longer; a repeated part is done at once."""
+        ended = [held for held in self._held.values() if held.part and not self._is_waiting(held)]
+        for held in ended:
+            held.part = None
         texts = [message for message in messages if message.text]
         if not texts:
-            self._set_aside(done, is_rubbish=bool(messages))
+            # an operator's settings or a picture are no text for a person
+            self._set_aside(ended, Stage.RUBBISH if messages else Stage.DONE)
             return []
-        places = [tuple(done), *[()] * (len(texts) - 1)]
-        return [Arrived(self._inbound(text, now), mine) for text, mine in zip(texts, places, strict=True)]
+        sources = [tuple(held.stored for held in ended), *[()] * (len(texts) - 1)]
+        return [Arrived(self._inbound(text, now), mine) for text, mine in zip(texts, sources, strict=True)]
 
-    def _set_aside(self, places: list[Place], *, is_rubbish: bool) -> None:
-        """Repeated parts may go; an operator's settings or a picture are no text for a person."""
-        (self._rubbish if is_rubbish else self._free).update(dict.fromkeys(places))
-
-    def _no_longer_waiting(self) -> list[Place]:
-        return [
-            place
-            for place, held in self._held.items()
-            if held.part is not None and not self.assembler.is_waiting(held.part)
-        ]
+    def _set_aside(self, helds: Iterable[_Held], stage: Stage) -> None:
+        for held in helds:
+            held.stage = stage
 
     def _inbound(self, message: Message, now: datetime) -> Inbound:
         told = f"{message.sender}|{message.at}|{message.text}".encode("utf-8", "replace")

@@ -1,12 +1,14 @@
 """Names that tie things together: the parts of one text, and a text to its delivery report."""
 
 import secrets
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from hashlib import blake2s
 
 import phonenumbers
 
 MAX_RECIPIENTS = 10_000
+MAX_KNOWN = 200
+"""Below 256, where the references of the network come round."""
 
 
 class ConcatReferences:
@@ -28,6 +30,19 @@ class ConcatReferences:
         if len(self._last) > MAX_RECIPIENTS:
             self._last.popitem(last=False)
         return reference
+
+
+class KnownReferences:
+    """The network's references of the last texts: a report of one of them is not another's."""
+
+    def __init__(self) -> None:
+        self._known: deque[tuple[int, str]] = deque(maxlen=MAX_KNOWN)
+
+    def add(self, reference: int, number: str) -> None:
+        self._known.append((reference, normal_number(number)))
+
+    def has(self, reference: int, number: str) -> bool:
+        return (reference, normal_number(number)) in self._known
 
 
 def part_reference(modem: str, message_reference: int, number: str) -> str:

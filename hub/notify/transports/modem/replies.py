@@ -56,6 +56,7 @@ _STATS = {
     10: Registration.ROAMING,
 }
 
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 UNKNOWN_RSSI = 99
 # from this on, in dBm
 _SIGNAL_WORDS = ((-75, "excelente"), (-85, "buena"), (-95, "regular"), (-105, "débil"))
@@ -68,6 +69,14 @@ class Stored:
     memory: str
     index: int
     pdu: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a memory holds. ``is_whole``: nothing else was in the answer, so nothing was torn."""
+
+    messages: tuple[Stored, ...]
+    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +143,7 @@ def memories(lines: tuple[str, ...]) -> Memories:
     return Memories(names[0] if names else (), names[2] if len(names) > 2 else ())
 
 
-def stored(lines: tuple[str, ...], memory: str) -> list[Stored]:
+def listing(lines: tuple[str, ...], memory: str) -> Listing:
     """The answer to +CMGL: a header with the index, then the PDU; a pair that is torn is left out."""
     found: list[Stored] = []
     index: int | None = None
@@ -142,10 +151,15 @@ def stored(lines: tuple[str, ...], memory: str) -> list[Stored]:
         header = re.match(r"\+CMGL: ?(\d+)", line)
         if header:
             index = int(header[1])
-        elif index is not None:
+        elif index is not None and _HEX.fullmatch(line):
             found.append(Stored(memory, index, line))
             index = None
-    return found
+    return Listing(tuple(found), is_whole=len(lines) == 2 * len(found))
+
+
+def pdu(lines: tuple[str, ...]) -> str | None:
+    """The answer to +CMGR: a header, then the PDU, perhaps with noise between them."""
+    return next((line for line in lines if _HEX.fullmatch(line)), None)
 
 
 def place(text: str) -> tuple[str, int] | None:
@@ -194,7 +208,7 @@ def amount(text: str) -> float | None:
     return float(found[1].replace(".", "")) if found else None
 
 
-def counts(lines: tuple[str, ...]) -> tuple[int, int] | None:
-    """``+CPMS: "ME",3,50,…`` → (3, 50): used and total of the memory that is read."""
-    found = re.match(r'"\w+", ?(\d+), ?(\d+)', after(lines, "+CPMS") or "")
+def filled(lines: tuple[str, ...]) -> tuple[int, int] | None:
+    """``+CPMS: 3,50,…`` → (3, 50): used and total places of the memory that was chosen for reading."""
+    found = re.match(r"(\d+), ?(\d+)", after(lines, "+CPMS") or "")
     return (int(found[1]), int(found[2])) if found else None

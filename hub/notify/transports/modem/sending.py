@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from hub.notify.transports.modem import alphabet, replies
 from hub.notify.transports.modem.dialogue import Reply
@@ -27,6 +28,8 @@ from hub.notify.transports.modem.timing import Timing
 
 log = logging.getLogger(__name__)
 
+CLOCKS_DIFFER = timedelta(minutes=10)
+"""A service centre's clock and ours; a report of a text that was sent longer ago belongs to another one."""
 PART_ATTEMPTS = 3
 """A part that the network refuses for the moment; longer trouble is the router's to wait out."""
 _PASSING = (Fault.NETWORK, Fault.MODEM)
@@ -34,15 +37,13 @@ _PASSING = (Fault.NETWORK, Fault.MODEM)
 
 @dataclass(slots=True)
 class Parts:
-    """A text and how far it has come: ``references`` has one entry a part, None where the answer is missing.
-
-    ``recent`` are the network's references that this modem knows to have given.
-    """
+    """A text and how far it has come: one entry a part in ``references``, None without an answer."""
 
     modem: str
     to: str
     segments: list[Segment]
     references: list[int | None] = field(default_factory=list)
+    begun_at: datetime | None = None
 
     @property
     def is_known(self) -> bool:
@@ -52,14 +53,13 @@ class Parts:
         """The transport's references, in the order of the parts."""
         return tuple(part_reference(self.modem, r, self.to) for r in self.references if r is not None)
 
-    def adopt(self, report: StatusReport) -> bool:
-        """Whether the report is of a part whose answer is missing: it was sent after all."""
-        if report.reference in self.references or normal_number(report.recipient) != self.to:
+    def may_adopt(self, report: StatusReport) -> bool:
+        """Whether the report can be of a part whose answer is missing: same phone, and not sent before it."""
+        if self.is_known or report.reference in self.references or normal_number(report.recipient) != self.to:
             return False
-        if self.is_known:
-            return False
-        self.fill(report.reference)
-        return True
+        if report.sent_at is None or self.begun_at is None:
+            return True
+        return report.sent_at >= self.begun_at - CLOCKS_DIFFER
 
     def fill(self, reference: int) -> None:
         """The answer that was missing: the first one."""
@@ -139,7 +139,8 @@ class Sender:
         if submission.lost is not None:
             raise LeftError(str(submission.lost)) from submission.lost
         if submission.reply is None:
-            return self._late_reference()
+            self._check_alive()
+            return None
         return self._read(submission.reply)
 
     def _set_mode(self) -> None:
@@ -149,17 +150,12 @@ class Sender:
         except CommandError as error:
             raise ModemError(f"{NO_ANSWER.cause} ({error.final})", Fault.MODEM) from error
 
-    def _late_reference(self) -> int | None:
-        """The modem may be alive and have answered late."""
+    def _check_alive(self) -> None:
+        """No answer: only if the modem still lives, others may go on and the answer may still come."""
         try:
             self._link.greet()
         except LineError as error:
             raise LeftError(str(error)) from error
-        for notice in list(self._link.notices):
-            if notice.name == "+CMGS":
-                self._link.notices.remove(notice)
-                return int(notice.text) if notice.text.isdigit() else None
-        return None
 
     def _read(self, reply: Reply) -> int | None:
         if reply.is_ok:

@@ -19,7 +19,8 @@ from hub.notify.transports.modem.errors import (
 )
 from hub.notify.transports.modem.inbox import Arrived, Inbox
 from hub.notify.transports.modem.link import Link
-from hub.notify.transports.modem.references import ConcatReferences
+from hub.notify.transports.modem.pdu import StatusReport
+from hub.notify.transports.modem.references import ConcatReferences, KnownReferences
 from hub.notify.transports.modem.replies import Registration
 from hub.notify.transports.modem.sending import Parts, Sender
 from hub.notify.transports.modem.settings import ModemSettings
@@ -30,6 +31,10 @@ from hub.notify.transports.modem.timing import Timing
 
 log = logging.getLogger(__name__)
 
+BALANCE_RETRY_S = 600.0
+"""After a query of the balance that nobody answered."""
+NOTICES = 10
+"""In one go; reading a message takes a modem up to a tenth of a second, and an alarm may be waiting."""
 URGENT = 1
 """The priority that may use the SIM's reserve."""
 
@@ -69,8 +74,18 @@ class Desk:
     now: Callable[[], datetime]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lasting:
+    """What outlives a session."""
+
+    inbox: Inbox
+    bucket: Bucket
+    concat: ConcatReferences
+    known: KnownReferences
+
+
 class Session:
-    """``bucket``, ``inbox``, ``concat`` and the state outlive the session."""
+    """One opened modem, from its set-up to the error that ends it."""
 
     def __init__(
         self,
@@ -80,19 +95,16 @@ class Session:
         settings: ModemSettings,
         timing: Timing,
         desk: Desk,
-        *,
-        inbox: Inbox,
-        bucket: Bucket,
-        concat: ConcatReferences,
+        lasting: Lasting,
     ) -> None:
         self._link = link
         self._settings = settings
         self._timing = timing
         self._desk = desk
-        self._inbox = inbox
-        self._bucket = bucket
-        self._storage = Storage(link, setup, inbox, timing)
-        self._sender = Sender(link, settings, timing, concat, self._storage.make_room)
+        self._inbox, self._bucket, self._known = lasting.inbox, lasting.bucket, lasting.known
+        lasting.inbox.start_session()
+        self._storage = Storage(link, setup, lasting.inbox, timing)
+        self._sender = Sender(link, settings, timing, lasting.concat, self._storage.make_room)
         self._unsettled: list[tuple[Job, float]] = []
         start = desk.monotonic()
         self._watch_at = self._sweep_at = start
@@ -113,7 +125,9 @@ class Session:
         Raises :class:`LineError` when the link is over, :class:`UnusableError` when the SIM is.
         """
         self._heed_notices()
+        self._hand_on()
         self._look_around()
+        self._hand_on()
         self._desk.take_committed()
         is_tidy = self._storage.delete_some()
         job = self._desk.next_job()
@@ -122,6 +136,12 @@ class Session:
         elif is_tidy and not self._link.notices:
             self._link.listen(self._idle_s())
         self._settle_overdue()
+
+    def tidy_up(self) -> None:
+        """Before an orderly end: what the hub has is not told again at the next start."""
+        self._desk.take_committed()
+        while not self._storage.delete_some():
+            continue
 
     def end(self) -> None:
         """Tell those who still wait that nobody knows."""
@@ -132,25 +152,25 @@ class Session:
     # --------------------------------------------------------------------------------------- notices
 
     def _heed_notices(self) -> None:
-        while self._link.notices:
+        for _ in range(min(NOTICES, len(self._link.notices))):
             self._heed(self._link.notices.popleft())
 
     def _heed(self, notice: Notice) -> None:
         now = self._desk.now()
         if notice.name in ("+CMTI", "+CDSI"):
-            place = replies.place(notice.text)
-            self._hand_on(self._storage.read(place, now) if place else [])
+            if (place := replies.place(notice.text)) is not None:
+                self._storage.read(place, now)
         elif notice.name in ("+CMT", "+CDS"):
-            self._hand_on(self._inbox.take_direct(notice.body, now))
+            self._inbox.take_direct(notice.body, now)
         elif notice.name == "+CMGS":
             self._adopt_late(notice.text)
         elif notice.name == "+CUSD":
             self._take_balance(replies.ussd_text(notice.text))
 
-    def _hand_on(self, arrived: list[Arrived]) -> None:
-        for one in arrived:
+    def _hand_on(self) -> None:
+        for one in self._inbox.take_arrived():
             if one.report is not None:
-                self._settle(one)
+                self._settle(one.report)
             self._desk.arrived(one)
 
     # --------------------------------------------------------------------------------------- sending
@@ -161,8 +181,10 @@ class Session:
         try:
             self._check_network()
             self._pay(job)
+            job.parts.begun_at = self._desk.now()
             self._sender.send(job.parts)
         except ModemError as error:
+            self._remember(job)
             self._count(failed=1, sent=len(job.parts.references))
             job.failed(error)
         except Exception as error:
@@ -188,25 +210,38 @@ class Session:
             raise RateLimitedError(wait_s)
 
     def _finish(self, job: Job) -> None:
+        self._remember(job)
         if job.parts.is_known:
             job.sent(job.parts.names())
         else:
             # a delivery report may still tell; others are not kept waiting meanwhile
             self._unsettled.append((job, self._desk.monotonic() + self._timing.report_grace_s))
 
-    def _settle(self, arrived: Arrived) -> None:
+    def _remember(self, job: Job) -> None:
+        for reference in job.parts.references:
+            if reference is not None:
+                self._known.add(reference, job.parts.to)
+
+    def _settle(self, report: StatusReport) -> None:
+        """A report of a reference that nobody knows tells that a text was sent after all."""
+        if self._known.has(report.reference, report.recipient):
+            return
         for job, deadline in self._unsettled:
-            if arrived.report is not None and job.parts.adopt(arrived.report):
+            if job.parts.may_adopt(report):
                 self._unsettled.remove((job, deadline))
-                self._finish(job)
+                self._fill(job, report.reference)
                 return
 
     def _adopt_late(self, text: str) -> None:
         """The modem answered after all; it sends one text at a time, so it is the oldest that waits."""
-        if self._unsettled and text.isdigit():
+        reference = replies.reference((f"+CMGS: {text}",))
+        if self._unsettled and reference is not None:
             job, _ = self._unsettled.pop(0)
-            job.parts.fill(int(text))
-            self._finish(job)
+            self._fill(job, reference)
+
+    def _fill(self, job: Job, reference: int) -> None:
+        job.parts.fill(reference)
+        self._finish(job)
 
     def _settle_overdue(self) -> None:
         now = self._desk.monotonic()
@@ -223,11 +258,11 @@ class Session:
             self._watch()
         if now >= self._sweep_at:
             self._sweep_at = now + self._timing.sweep_s
-            self._hand_on(self._storage.sweep(self._desk.now()))
-            self._storage.clean()
-            self._show(memory_used=self._storage.used, memory_total=self._storage.total)
+            self._storage.sweep(self._desk.now())
+            used, total = self._storage.filled or (None, None)
+            self._show(memory_used=used, memory_total=total)
         if now >= self._balance_at and self.state.registration.is_registered:
-            self._balance_at = now + self._timing.balance_s
+            self._balance_at = now + BALANCE_RETRY_S
             self._link.ask(f'AT+CUSD=1,"{self._settings.balance_code}",15', timeout_s=self._timing.network_s)
 
     def _watch(self) -> None:
@@ -252,6 +287,7 @@ class Session:
 
     def _take_balance(self, text: str) -> None:
         if text:
+            self._balance_at = self._desk.monotonic() + self._timing.balance_s
             self._show(balance=text, credit=replies.amount(text), balance_at=self._desk.now())
 
     def _count(self, *, sent: int = 0, failed: int = 0) -> None:

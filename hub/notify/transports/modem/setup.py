@@ -1,16 +1,17 @@
 """From an open port to a modem that sends and receives: who it is, its SIM, PDU mode, notices, memories."""
 
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub.notify.transports.modem import replies
+from hub.notify.transports.modem.dialogue import Reply
 from hub.notify.transports.modem.errors import (
     LOCKED,
     NO_PDU_MODE,
     NO_SMSC,
+    NOT_YET,
     PIN_MALFORMED,
     PIN_NEEDED,
     PIN_RISKY,
@@ -19,7 +20,6 @@ from hub.notify.transports.modem.errors import (
     PUK_NEEDED,
     SIM_BUSY,
     SIM_FAILED,
-    CommandError,
     UnusableError,
     cause_of,
 )
@@ -34,6 +34,9 @@ _SWEPT = ("ME", "SM", "SR")
 # +CFUN=1 starts the radio.
 _RADIO_S = 15.0
 _SIM_POLL_S = 0.5
+# PIN2 guards what SMS does not need.
+_OPEN = frozenset(("READY", "SIM PIN2", "SIM PUK2"))
+_STATES = {"SIM PIN": PIN_NEEDED, "SIM PUK": PUK_NEEDED}
 
 
 @dataclass(slots=True)
@@ -41,6 +44,14 @@ class PinGuard:
     """Remembers refused PINs: three wrong ones lock the SIM, so each is tried once."""
 
     refused: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a SIM may take to open; ``sleep`` ends early when the driver stops."""
+
+    sim_s: float
+    sleep: Callable[[float], object] = time.sleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +83,15 @@ def bring_up(
     pin_file: Path | None,
     smsc: str,
     guard: PinGuard,
-    *,
-    sim_s: float,
-    sleep: Callable[[float], object],
+    patience: Patience,
 ) -> Setup:
     """Make an identified modem usable. Raises :class:`UnusableError` with cause and remedy, or LineError."""
     _switch_on(link)
-    unlock(link, pin_file, guard, sim_s=sim_s, sleep=sleep)
+    unlock(link, pin_file, guard, patience)
     _choose_pdu_mode(link)
-    receiving, swept = _choose_memories(link, sim_s=sim_s, sleep=sleep)
-    notices = _choose_notices(link)
-    return Setup(identity, _service_centre(link, smsc), receiving, swept, notices)
+    receiving, swept = _choose_memories(link, patience)
+    notices = choose_notices(link)
+    return Setup(identity, _service_centre(link, smsc, patience), receiving, swept, notices)
 
 
 def _switch_on(link: Link) -> None:
@@ -94,39 +103,40 @@ def _switch_on(link: Link) -> None:
 # ------------------------------------------------------------------------------------------------ SIM
 
 
-def unlock(
-    link: Link, pin_file: Path | None, guard: PinGuard, *, sim_s: float, sleep: Callable[[float], object]
-) -> None:
+def unlock(link: Link, pin_file: Path | None, guard: PinGuard, patience: Patience) -> None:
     """Wait for the SIM and give it its PIN, once."""
-    state = _sim_state(link, sim_s, sleep)
+    state = _sim_state(link, patience)
     if state == "SIM PIN":
         _enter(link, _read_pin(pin_file), guard)
-        state = _sim_state(link, sim_s, sleep)
-    if state == "SIM PUK":
-        raise UnusableError(PUK_NEEDED)
-    if state != "READY":
-        raise UnusableError(PIN_NEEDED if state.startswith("SIM") else LOCKED)
+        state = _sim_state(link, patience)
+    if state not in _OPEN:
+        raise UnusableError(_STATES.get(state, LOCKED))
 
 
 def check_sim(link: Link) -> None:
     """Raises :class:`UnusableError` for a SIM that was taken out, or that asks for its PIN again."""
     reply = link.ask("AT+CPIN?", expects="+CPIN")
     problem = PIN_NEEDED if reply.is_ok else cause_of(reply.final).problem
-    if problem is not None and replies.pin_state(reply.lines) != "READY":
+    if problem is not None and replies.pin_state(reply.lines) not in _OPEN:
         raise UnusableError(problem)
 
 
-def _sim_state(link: Link, sim_s: float, sleep: Callable[[float], object]) -> str:
+def _sim_state(link: Link, patience: Patience) -> str:
     """``READY``, ``SIM PIN``, ``SIM PUK``, …; waits while the SIM is busy."""
-    deadline = time.monotonic() + sim_s
+    reply = _ask_patiently(link, "AT+CPIN?", patience, expects="+CPIN")
+    if not reply.is_ok:
+        raise UnusableError(cause_of(reply.final).problem or SIM_FAILED)
+    return replies.pin_state(reply.lines)
+
+
+def _ask_patiently(link: Link, command: str, patience: Patience, *, expects: str = "") -> Reply:
+    """Ask again while the answer is that it is too early: a SIM opens its memory seconds after its PIN."""
+    deadline = time.monotonic() + patience.sim_s
     while True:
-        reply = link.ask("AT+CPIN?", expects="+CPIN")
-        if reply.is_ok:
-            return replies.pin_state(reply.lines)
-        problem = cause_of(reply.final).problem or SIM_FAILED
-        if problem is not SIM_BUSY or time.monotonic() >= deadline:
-            raise UnusableError(problem)
-        sleep(_SIM_POLL_S)
+        reply = link.ask(command, expects=expects)
+        if reply.is_ok or cause_of(reply.final) not in NOT_YET or time.monotonic() >= deadline:
+            return reply
+        patience.sleep(_SIM_POLL_S)
 
 
 def _read_pin(pin_file: Path | None) -> str:
@@ -148,8 +158,10 @@ def _enter(link: Link, pin: str, guard: PinGuard) -> None:
         raise UnusableError(PIN_RISKY)
     reply = link.ask(f'AT+CPIN="{pin}"', timeout_s=_RADIO_S)
     if not reply.is_ok:
-        guard.refused.add(pin)
-        raise UnusableError(cause_of(reply.final).problem or PIN_WRONG)
+        problem = cause_of(reply.final).problem or PIN_WRONG
+        if problem is not SIM_BUSY:
+            guard.refused.add(pin)
+        raise UnusableError(problem)
 
 
 def _attempts(link: Link) -> int | None:
@@ -171,42 +183,30 @@ def _choose_pdu_mode(link: Link) -> None:
         raise UnusableError(NO_PDU_MODE)
 
 
-def _choose_memories(
-    link: Link, *, sim_s: float, sleep: Callable[[float], object]
-) -> tuple[str, tuple[str, ...]]:
+def _choose_memories(link: Link, patience: Patience) -> tuple[str, tuple[str, ...]]:
     """(where new texts go, where to look); ``("", ("",))`` for a modem that does not let us choose."""
-    offered = replies.memories(link.ask("AT+CPMS=?").lines)
+    offered = replies.memories(_ask_patiently(link, "AT+CPMS=?", patience).lines)
     swept = tuple(memory for memory in _SWEPT if memory in offered.reading)
     for memory in (name for name in _MEMORIES if name in (offered.receiving or offered.reading)):
-        if _select(link, memory, sim_s=sim_s, sleep=sleep):
+        if _ask_patiently(link, f'AT+CPMS="{memory}","{memory}","{memory}"', patience).is_ok:
             return memory, swept or (memory,)
     return "", ("",)
 
 
-def _select(link: Link, memory: str, *, sim_s: float, sleep: Callable[[float], object]) -> bool:
-    """A SIM that was just unlocked needs some seconds to open its memory."""
-    deadline = time.monotonic() + sim_s
-    while True:
-        reply = link.ask(f'AT+CPMS="{memory}","{memory}","{memory}"')
-        if reply.is_ok or cause_of(reply.final).problem is not SIM_BUSY or time.monotonic() >= deadline:
-            return reply.is_ok
-        sleep(_SIM_POLL_S)
-
-
-def _choose_notices(link: Link) -> str:
+def choose_notices(link: Link) -> str:
+    """What ``AT+CNMI`` takes; empty: nothing."""
     return next((choice for choice in _NOTICES if link.ask(f"AT+CNMI={choice}").is_ok), "")
 
 
-def _service_centre(link: Link, wanted: str) -> str:
-    found = _ask_service_centre(link)
+def _service_centre(link: Link, wanted: str, patience: Patience) -> str:
+    found = _ask_service_centre(link, patience)
     if wanted and found != wanted:
-        with contextlib.suppress(CommandError):
-            link.order(f'AT+CSCA="{wanted}",145')
-        found = _ask_service_centre(link)
+        link.ask(f'AT+CSCA="{wanted}",145')
+        found = _ask_service_centre(link, patience)
     if not found:
         raise UnusableError(NO_SMSC)
     return found
 
 
-def _ask_service_centre(link: Link) -> str:
-    return replies.service_centre(link.ask("AT+CSCA?", expects="+CSCA").lines)
+def _ask_service_centre(link: Link, patience: Patience) -> str:
+    return replies.service_centre(_ask_patiently(link, "AT+CSCA?", patience, expects="+CSCA").lines)

@@ -4,10 +4,10 @@ import logging
 from datetime import datetime
 
 from hub.notify.transports.modem import replies
-from hub.notify.transports.modem.inbox import Arrived, Inbox, Place
+from hub.notify.transports.modem.inbox import Inbox, Place
 from hub.notify.transports.modem.link import Link
 from hub.notify.transports.modem.replies import Stored
-from hub.notify.transports.modem.setup import Setup
+from hub.notify.transports.modem.setup import Setup, choose_notices
 from hub.notify.transports.modem.timing import Timing
 
 log = logging.getLogger(__name__)
@@ -27,49 +27,52 @@ class Storage:
         self._inbox = inbox
         self._timing = timing
         self._selected = setup.receiving
+        self._notices = setup.notices
         self._stuck: set[Place] = set()
-        self.used: int | None = None
-        self.total: int | None = None
+        self._filled: dict[str, tuple[int, int]] = {}
 
-    def read(self, place: Place, now: datetime) -> list[Arrived]:
-        """One message that a notice named; if it cannot be read, the next sweep finds it."""
+    def read(self, place: Place, now: datetime) -> None:
+        """Take in one message that a notice named; if it cannot be read, the next sweep finds it."""
         memory, index = place
         if not self._select(memory):
-            return []
+            return
         reply = self._link.ask(f"AT+CMGR={index}")
-        if not reply.is_ok or len(reply.lines) < 2:
-            return []
-        return self._inbox.take(Stored(memory, index, reply.lines[1]), now)
+        pdu = replies.pdu(reply.lines)
+        if reply.is_ok and pdu is not None:
+            self._inbox.take(Stored(memory, index, pdu), now)
 
-    def sweep(self, now: datetime) -> list[Arrived]:
-        """Everything in every memory that is not in hand yet, and the texts whose other parts never came."""
-        arrived: list[Arrived] = []
+    def sweep(self, now: datetime) -> None:
+        """Take in all that is in the memories, and let go of the texts whose other parts never came."""
         self._stuck.clear()
         self._prepare()
         for memory in self._setup.swept:
             if self._select(memory):
-                arrived += self._list(memory, now)
+                self._list(memory, now)
         self._select(self._setup.receiving)
-        self._measure()
-        return arrived + self._inbox.give_up(now)
+        self._make_room_where_pressed()
+        self._inbox.give_up(now)
+
+    @property
+    def filled(self) -> tuple[int, int] | None:
+        """Used and total places of the memory that receives, as of the last sweep."""
+        return self._filled.get(self._setup.receiving)
 
     def _prepare(self) -> None:
         """A modem that has restarted unnoticed has forgotten these."""
         self._link.ask("AT+CMGF=0")
-        if self._setup.notices:
-            self._link.ask(f"AT+CNMI={self._setup.notices}")
+        if not (self._notices and self._link.ask(f"AT+CNMI={self._notices}").is_ok):
+            self._notices = choose_notices(self._link)
         self._selected = ""
 
-    def _list(self, memory: str, now: datetime) -> list[Arrived]:
+    def _list(self, memory: str, now: datetime) -> None:
         reply = self._link.ask("AT+CMGL=4", timeout_s=self._timing.network_s)
         if not reply.is_ok:
-            return []
-        found = replies.stored(reply.lines, memory)
-        self._inbox.seen(memory, [message.index for message in found])
-        arrived: list[Arrived] = []
-        for message in found:
-            arrived += self._inbox.take(message, now)
-        return arrived
+            return
+        found = replies.listing(reply.lines, memory)
+        if found.is_whole:
+            self._inbox.seen(memory, [message.index for message in found.messages])
+        for message in found.messages:
+            self._inbox.take(message, now)
 
     def delete_some(self) -> bool:
         """Free places whose messages the hub has committed, a few, so that no text waits for long.
@@ -82,15 +85,16 @@ class Storage:
 
     def make_room(self) -> None:
         """Delete all that the hub has, and what nobody can read."""
-        self._delete([*self._inbox.to_delete(), *self._inbox.rubbish()])
+        self._delete(self._inbox.to_delete() + self._inbox.rubbish())
 
-    def clean(self) -> None:
-        """Make room before the memory is full: a full one takes no more texts."""
-        if self.total and self.used is not None and self.used >= PRESSED * self.total:
-            self.make_room()
+    def _make_room_where_pressed(self) -> None:
+        """Before a memory is full: a full one takes no more texts."""
+        for memory, (used, total) in self._filled.items():
+            if used >= PRESSED * total:
+                self._delete([place for place in self._inbox.rubbish() if place[0] == memory])
 
     def _delete(self, places: list[Place]) -> None:
-        for place in sorted(places):
+        for place in places:
             memory, index = place
             if self._select(memory) and self._link.ask(f"AT+CMGD={index}").is_ok:
                 self._inbox.deleted(place)
@@ -100,11 +104,10 @@ class Storage:
     def _select(self, memory: str) -> bool:
         """Make ``memory`` the one that is read; the one that receives stays."""
         if memory and memory != self._selected:
-            if not self._link.ask(f'AT+CPMS="{memory}"').is_ok:
+            reply = self._link.ask(f'AT+CPMS="{memory}"')
+            if not reply.is_ok:
                 return False
             self._selected = memory
+            if (filled := replies.filled(reply.lines)) is not None:
+                self._filled[memory] = filled
         return True
-
-    def _measure(self) -> None:
-        counts = replies.counts(self._link.ask("AT+CPMS?").lines)
-        self.used, self.total = counts or (None, None)

@@ -15,9 +15,9 @@ class Timing:
     """A command that asks the network (operator, USSD) or lists a full memory."""
     prompt_s: float = 10.0
     """From ``AT+CMGS`` to the prompt."""
-    submit_s: float = 60.0
-    """From the PDU to ``+CMGS``: TS 24.011 gives the network up to 45 s, and some modems try once more."""
-    report_grace_s: float = 30.0
+    submit_s: float = 30.0
+    """From the PDU to ``+CMGS``; a network that is well needs 2 to 6, and a later answer still counts."""
+    report_grace_s: float = 20.0
     """How long a delivery report may clear up a text whose answer never came."""
     part_retry_s: float = 2.0
     """Between two attempts of a part."""
@@ -31,6 +31,8 @@ class Timing:
     """Between two looks into the memories: notices get lost."""
     unregistered_s: float = 300.0
     """Without network for so long, the radio is restarted; a modem can lose its way for hours."""
+    parts_s: float = 900.0
+    """How long an inbound text waits for its other parts."""
     balance_s: float = 43_200.0
     """Between two queries of the balance; some operators count them."""
     boot_s: float = 20.0

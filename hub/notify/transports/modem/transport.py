@@ -19,6 +19,9 @@ from hub.notify.transports.modem.timing import Timing
 STOP_S = 5.0
 """How long an orderly end waits for the thread, which may be in the middle of a text."""
 
+ANSWER_S = 60.0
+"""The time that a router should give a text: one of three parts takes up to 20 s, a lost answer 50."""
+
 OnState = Callable[[ModemState], None]
 
 

@@ -295,3 +295,42 @@ async def _until_sent(pool: Pool, count: int) -> None:
     async with asyncio.timeout(20):
         while await pool.fetchval("select count(*) from notifications where state = 'sent'") < count:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def test_a_hub_that_starts_again_does_not_wait_for_its_own_leases(
+    registered: Pool, tmp_path: Path
+) -> None:
+    dead = await hub_on(registered, tmp_path, sends=True)
+    assert dead.senders is not None
+    for sender in dead.senders._senders.values():
+        sender.is_idle = True
+    await dead.press("boton-1")
+    again = notify.Senders(
+        registered, {"sms": FileTransport(tmp_path / "again.jsonl")}, VirtualClock(), "hub"
+    )
+    loop = asyncio.create_task(again.run_loop(asyncio.Event()))
+    try:
+        await _until_sent(registered, 3)  # no time passes on this clock: no lease runs out
+    finally:
+        loop.cancel()
+
+
+async def test_a_hub_that_is_known_to_be_dead_leaves_its_texts_at_once(
+    registered: Pool, tmp_path: Path
+) -> None:
+    dead = await hub_on(registered, tmp_path, sends=True)
+    assert dead.senders is not None
+    for sender in dead.senders._senders.values():
+        sender.is_idle = True
+    await registered.execute("insert into hubs values ('hub', now() - interval '1 s')")
+    await dead.press("boton-1")
+    clock = VirtualClock()
+    other = notify.Senders(registered, {"sms": FileTransport(tmp_path / "other.jsonl")}, clock, "other")
+    loop = asyncio.create_task(other.run_loop(asyncio.Event()))
+    try:
+        await _until(lambda: other.claim() is not None)
+        await clock.advance(1.5)
+        await _until_sent(registered, 3)
+        assert clock.now() < dead.intake.clock.now() + timedelta(seconds=3)
+    finally:
+        loop.cancel()

@@ -91,6 +91,7 @@ class Claim:
     transport: str
     until: datetime
     wants: Wants
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +108,11 @@ class Queued:
 QUEUEING = (
     """queued as (
   insert into notifications (notification_id, alert_id, contact_id, recipient, watch_group, transport,
-    priority, text, due_at, created_at, lease_until, attempts, handovers)
+    priority, text, due_at, created_at, lease_until, lease_owner, attempts, handovers)
   select (lpad(to_hex(:now_ms::bigint), 12, '0') || '7'
           || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid,
     d.alert_id, r.contact_id, r.recipient, r.watch_group, d.transport, d.priority, d.text, d.due_at, :now,
-    c.until, (c.until is not null)::integer, (c.until is not null)::integer
+    c.until, coalesce(c.owner, ''), (c.until is not null)::integer, (c.until is not null)::integer
   from drafts d
   cross join lateral (
     select null::integer as contact_id, :duty::text as recipient, '' as watch_group
@@ -122,7 +123,7 @@ QUEUEING = (
     union all
     select c.contact_id, c.name, c.watch_group from contacts c where c.contact_id = d.contact_id and c.active
   ) as r
-  left join (select :claim_until::timestamptz as until) c
+  left join (select :claim_until::timestamptz as until, :claim_owner::text as owner) c
     on d.due_at <= :now and d.transport || ' ' || d.priority || ' '
       || case when r.watch_group = any(:claim_groups::text[]) then r.watch_group else '' end
       = any(:claim_keys::text[])
@@ -206,6 +207,7 @@ def queueing_arguments(now: datetime, claim: Claim | None) -> dict[str, object]:
         "duty": DUTY,
         "claim_transport": None if claim is None else claim.transport,
         "claim_until": None if claim is None else claim.until,
+        "claim_owner": None if claim is None else claim.owner,
         "claim_keys": () if claim is None else claim.wants.keys,
         "claim_groups": () if claim is None else claim.wants.groups,
     }
@@ -259,7 +261,8 @@ due as (
     from due
   ) d where handovers = 0 or risks <= $8
 ), claimed as (
-  update notifications n set lease_until = $3, attempts = n.attempts + 1, handovers = n.handovers + 1
+  update notifications n
+  set lease_until = $3, lease_owner = $9, attempts = n.attempts + 1, handovers = n.handovers + 1
   from chosen c where n.notification_id = c.notification_id
   returning n.*
 ), tried as (
@@ -284,6 +287,7 @@ async def claim(
     now: datetime,
     wants: Wants | None = None,
     risks: int = 1,
+    owner: str = "",
 ) -> list[Notification]:
     """Up to ``limit`` rows that are due, the most urgent first; stalled ones (lease over) among them.
 
@@ -294,9 +298,22 @@ async def claim(
     wants = wants or everything_for(transport)
     lease_until = now + timedelta(seconds=lease_s)
     rows = await pool.fetch(
-        _CLAIM, transport, now, lease_until, limit, wants.keys, wants.groups, wants.least, risks
+        _CLAIM, transport, now, lease_until, limit, wants.keys, wants.groups, wants.least, risks, owner
     )
     return [Notification.from_row(row) for row in rows]
+
+
+# The hubs' own register says who is dead; a hub that is not in it, because it only sends, keeps its leases.
+_GIVE_UP_LEASES = """
+update notifications n set lease_until = null
+where n.state = 'queued' and n.lease_until > $2 and (
+  n.lease_owner = $1 or exists (select from hubs h where h.owner = n.lease_owner and h.seen_until < now()))
+"""
+
+
+async def give_up_leases(pool: Pool, restarted: str, now: datetime) -> None:
+    """Take back what dead hubs had claimed, and what ``restarted`` had when it ended (none: empty)."""
+    await pool.execute(_GIVE_UP_LEASES, restarted or None, now)
 
 
 # Sent is sent, whoever holds the lease by now. Recipients by name: phones stay out of the timeline.

@@ -101,8 +101,9 @@ async def confirm(
 class Senders:
     """Sends what is queued. Each transport works by itself: one that hangs or fails holds up no other.
 
-    ``on_sent`` is called with each text as it was handed over. ``owner`` names this hub in its log. Without
-    ``router`` each transport takes what names it.
+    ``on_sent`` is called with each text as it was handed over. ``owner`` names this hub: no other process
+    has that name, and what it claimed before it ended is its own to claim again. Without ``router`` each
+    transport takes what names it.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Senders:
         settings: NotifySettings | None = None,
         router: Router | None = None,
     ) -> None:
+        self._pool, self._owner = pool, owner
         self._clock = clock
         self._router = router or router_for(list(transports), clock)
         self._router.on_change = self.wake
@@ -137,7 +139,8 @@ class Senders:
         share = self._router.share(name) if sender is not None and sender.is_idle and name else None
         if sender is None or share is None or share.is_cautious or sender.takes_one:
             return None
-        return Claim(sender.name, self._clock.now() + timedelta(seconds=sender.lease_s), share.wants)
+        until = self._clock.now() + timedelta(seconds=sender.lease_s)
+        return Claim(sender.name, until, share.wants, self._owner)
 
     def hand(self, claimed: Sequence[Notification]) -> None:
         """Send these, which a claim of ours took; call it after their commit."""
@@ -152,6 +155,7 @@ class Senders:
 
     async def run_loop(self, wake: asyncio.Event) -> None:
         """For ever. Set ``wake`` after a commit that queued something."""
+        await self._give_up_leases(self._owner)
         async with asyncio.TaskGroup() as group:
             for sender in self._senders.values():
                 group.create_task(sender.send_loop())
@@ -167,7 +171,14 @@ class Senders:
     async def _poll_loop(self) -> None:
         while True:
             await self._clock.sleep(POLL_S)
+            await self._give_up_leases("")
             self.wake()
+
+    async def _give_up_leases(self, restarted: str) -> None:
+        try:
+            await queue.give_up_leases(self._pool, restarted, self._clock.now())
+        except UNAVAILABLE as error:
+            log.warning("leases of dead hubs run out: database away (%s)", type(error).__name__)
 
 
 async def notify_loop(
@@ -245,7 +256,14 @@ class _Sender:
             return ()
         limit = 1 if share.is_cautious else terms.batch
         return await queue.claim(
-            self.pool, self.name, limit, self.lease_s, self.clock.now(), share.wants, terms.parallel
+            self.pool,
+            self.name,
+            limit,
+            self.lease_s,
+            self.clock.now(),
+            share.wants,
+            terms.parallel,
+            self.owner,
         )
 
     async def _send_some(self, batch: "_Batch", parallel: int) -> None:

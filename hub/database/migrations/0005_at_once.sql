@@ -6,3 +6,7 @@ begin
   end if;
   return true;
 end $$;
+
+-- Which hub holds a text's lease: one that starts again, or that is known to be dead, does not keep its texts
+-- waiting for the lease's end.
+alter table notifications add column lease_owner text not null default '';

@@ -45,12 +45,16 @@ class SettingsError(Exception):
 
 
 class MqttSettings(BaseModel):
-    """How to reach the broker. ``ca_file`` switches TLS on; ``cert_file`` and ``key_file`` are ours."""
+    """How to reach the broker. ``ca_file`` switches TLS on; ``cert_file`` and ``key_file`` are ours.
+
+    ``others``: ``host:port`` of the further nodes of a cluster, for when this one does not answer.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=1883, ge=1, le=65535)
+    others: tuple[str, ...] = ()
     protocol: Literal["auto", "3.1.1", "5"] = "3.1.1"
     username: str | None = None
     password: SecretStr | None = None
@@ -76,6 +80,25 @@ class MqttSettings(BaseModel):
         if self.password is not None and self.password_file is not None:
             raise ValueError("indique password o password_file, no los dos")
         return self
+
+    @field_validator("others")
+    @classmethod
+    def _are_addresses(cls, others: tuple[str, ...]) -> tuple[str, ...]:
+        for other in others:
+            host, _, port = other.rpartition(":")
+            if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+                raise ValueError(
+                    f"«{other}» no es una dirección; escriba nombre:puerto, por ejemplo nodo-2:8883"
+                )
+        return others
+
+    def address(self, attempt: int) -> tuple[str, int]:
+        """Where to try for the ``attempt``-th time, counted from 0: one node after the other."""
+        nodes = [(self.host, self.port)]
+        for other in self.others:
+            host, _, port = other.rpartition(":")
+            nodes.append((host.strip("[]"), int(port)))
+        return nodes[attempt % len(nodes)]
 
     def secret(self) -> str | None:
         """The password, read from its file where it is in one."""

@@ -111,6 +111,7 @@ class Uplink:
         self._epoch = 0
         self._failures = 0
         self._attempts_failed = 0
+        self._node = mqtt.address(0)
         self._client: aiomqtt.Client | None = None
         self._handlers: dict[Leaf, Callable[[aiomqtt.Client, bytes], Awaitable[None]]] = {
             Leaf.RECEIPT: self._take_receipt,
@@ -181,9 +182,9 @@ class Uplink:
     def _new_client(self) -> aiomqtt.Client:
         versions = _VERSIONS[self._mqtt.protocol]
         version = versions[self._attempts_failed % len(versions)]
+        self._node = self._mqtt.address(self._attempts_failed // len(versions))
         client = _Client(
-            self._mqtt.host,
-            self._mqtt.port,
+            *self._node,
             username=self._mqtt.username,
             password=self._mqtt.secret(),
             identifier=self._gateway,
@@ -215,7 +216,7 @@ class Uplink:
         )
 
     async def _session(self, client: aiomqtt.Client) -> None:
-        log.info("connected to the broker as %s, session %d", self._gateway, self._epoch)
+        log.info("connected to %s:%d as %s, session %d", *self._node, self._gateway, self._epoch)
         self._flights.clear()
         self._fresh = set(Lane)
         try:

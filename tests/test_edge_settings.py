@@ -8,10 +8,10 @@ from types import ModuleType
 from typing import Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge import cli, settings
-from edge.settings import SettingsError, load
+from edge.settings import MqttSettings, SettingsError, load
 
 
 @pytest.fixture(autouse=True)
@@ -191,3 +191,19 @@ def test_the_command_needs_nothing_of_the_hub() -> None:
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert {"edge", "aiomqtt", "pydantic"} <= loaded
     assert not loaded & {"hub", "asyncpg", "fastapi", "uvicorn", "jinja2", "gpiozero", "smbus2"}
+
+
+@pytest.mark.parametrize("other", ["nodo-2", "nodo-2:0", "nodo-2:70000", ":8883", "nodo-2:ocho"])
+def test_another_node_needs_name_and_port(other: str) -> None:
+    with pytest.raises(ValidationError, match="nombre:puerto"):
+        MqttSettings(others=(other,))
+
+
+def test_nodes_take_turns() -> None:
+    mqtt = MqttSettings(host="uno", port=1883, others=("dos:8883", "[::1]:1884"))
+    assert [mqtt.address(n) for n in range(4)] == [
+        ("uno", 1883),
+        ("dos", 8883),
+        ("::1", 1884),
+        ("uno", 1883),
+    ]

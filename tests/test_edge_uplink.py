@@ -26,6 +26,7 @@ from edge.outbox import Entry, Outbox, OutboxError, Row
 from edge.settings import MqttSettings
 from edge.uplink import Uplink, pause_s
 from hub.servers.broker import HUB_USER, EmbeddedBroker
+from hub.servers.child import free_port
 
 GATEWAY = "gw-1"
 CLOCK = SystemClock()
@@ -390,6 +391,28 @@ async def test_a_silent_network_is_noticed_and_left(
         await until(lambda: not edge.uplink.is_connected)
         line.is_cut = False
         await until(lambda: alarm in edge.stored)
+
+
+async def test_a_cluster_is_entered_by_whichever_node_answers(
+    tmp_path: Path, mosquitto: Mosquitto, server_folder: Path
+) -> None:
+    """The first node is dead from the start; the second dies with an alarm on its way to nobody."""
+    third = Mosquitto(server_folder / "third")
+    third.start()
+    others = (f"127.0.0.1:{mosquitto.port}", f"127.0.0.1:{third.port}")
+    try:
+        async with (
+            hub_on(third.host, third.port),
+            edge_on(tmp_path, MqttSettings(port=free_port(), others=others)) as edge,
+        ):
+            async with hub_on(mosquitto.host, mosquitto.port):
+                (first,) = await edge.put(entry(Lane.ALARM))
+                await until(lambda: first in edge.stored)
+            mosquitto.kill()
+            (second,) = await edge.put(entry(Lane.ALARM))
+            await until(lambda: second in edge.stored)
+    finally:
+        third.kill()
 
 
 @dataclass

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.cluster.front import Front
 from bench.cluster.nodes import NatsCluster, Node
 from bench.faults import judge
 from bench.faults.database import Cluster, Database
@@ -111,7 +110,6 @@ class World:
     cluster: NatsCluster
     chance: random.Random
     edges: list[Edge] = field(default_factory=list)
-    fronts: list[Front] = field(default_factory=list)
     hubs: list[Hub] = field(default_factory=list)
     blows: list[tuple[str, Blow]] = field(default_factory=list)
     hub_kills: int = 0
@@ -136,10 +134,10 @@ class World:
         for index, edge in enumerate(self.edges):
             ports = [node.ports["mqtt"] for node in self.cluster.nodes]
             turn = index % len(ports)
-            self.fronts.append(front := Front(ports[turn:] + ports[:turn]))
-            await front.start()
-            stack.callback(front.stop)
-            edge.configure(front.port, self._flood(), outbox_limit_bytes=2**30, health_interval_s=60.0)
+            first, *others = ports[turn:] + ports[:turn]
+            edge.configure(
+                first, self._flood(), outbox_limit_bytes=2**30, health_interval_s=60.0, others=others
+            )
             stack.push_async_callback(edge.kill)
 
     def new_hub(self, name: str) -> Hub:
@@ -329,7 +327,7 @@ def _outcome(world: World, evidence: Evidence, bytes_per_event: float, took_s: f
         repeats_stopped=sum(hub.repeats for hub in world.hubs),
         texts_sent=len({line.text_id for line in evidence.lines}),
         texts_again=len(evidence.lines) - len({line.text_id for line in evidence.lines}),
-        edges_moved=sum(front.moved for front in world.fronts),
+        edges_moved=sum(_moves(edge.nodes()) for edge in world.edges),
         events_per_s=round(len(received) / max(0.001, (received[-1] - received[0]) / 1000), 1),
         bytes_per_event=bytes_per_event,
         strikes=[_cost(world, evidence, what, blow) for what, blow in world.blows],
@@ -364,3 +362,7 @@ def _quantiles(values: Sequence[float]) -> dict[str, float]:
         "p99": round(values[min(len(values) - 1, int(0.99 * len(values)))], 3),
         "max": round(values[-1], 3),
     }
+
+
+def _moves(nodes: Sequence[str]) -> int:
+    return sum(one != other for one, other in itertools.pairwise(nodes))

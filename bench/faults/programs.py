@@ -175,9 +175,10 @@ class Edge(Program):
 
     def configure(
         self, port: int, flood: Mapping[str, int | float], *, username: str = "", password: str = "",
-        outbox_limit_bytes: int, health_interval_s: float,
+        outbox_limit_bytes: int, health_interval_s: float, others: Sequence[int] = (),
     ) -> None:  # fmt: skip
-        """Write the agent's settings; takes effect when it is launched."""
+        """Write the agent's settings, with the ports of further nodes; takes effect when it is launched."""
+        nodes = ", ".join(f'"127.0.0.1:{other}"' for other in others)
         account = f'username = "{username}"\npassword = "{password}"\n' if username else ""
         driver = {
             "driver": "flood", "gateway": self.gateway, "ledger": str(self.ledger),
@@ -187,8 +188,14 @@ class Edge(Program):
         self.config.write_text(
             f'gateway = "{self.gateway}"\ndata_dir = "{self.data}"\n'
             f"outbox_limit_bytes = {outbox_limit_bytes}\nhealth_interval_s = {health_interval_s}\n\n"
-            f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\n{account}\n[[drivers]]\n' + "\n".join(lines) + "\n"
+            f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\nothers = [{nodes}]\n{account}\n[[drivers]]\n'
+            + "\n".join(lines)
+            + "\n"
         )
+
+    def nodes(self) -> list[str]:
+        """The brokers that it was connected to, one after the other."""
+        return re.findall(r"connected to (\S+) as", self.log.read_text("utf-8", "replace"))
 
     def set_clock(self, wall: str | None, *, is_synced: bool | None = None) -> None:
         """``wall`` as in faketime(1): ``+10m``, ``@1970-01-01 00:05:00``; None is the right time.

@@ -142,6 +142,29 @@ async def test_it_leaves_what_the_long_way_leaves(registered: Pool, tmp_path: Pa
     assert all(PLACE.split()[1] in str(text[-1]) for text in texts)
 
 
+@pytest.mark.parametrize("is_short", [True, False])
+async def test_help_from_a_silent_button_is_of_the_case_alone(
+    registered: Pool, tmp_path: Path, is_short: bool
+) -> None:
+    """An ordinary press, but of a button whose place is where somebody in danger lives."""
+    await registered.execute("update devices set kind = 'duress_button'")
+    hub = await hub_on(registered, tmp_path, is_short=is_short)
+    for n in range(1, 4):
+        await hub.press(f"boton-{n}")
+    rows = await registered.fetch("select kind, is_reserved, place, summary from alerts order by kind")
+    assert [(row["kind"], row["is_reserved"]) for row in rows] == [
+        ("community_alarm", False),
+        *[("panic", True)] * 3,
+    ]
+    assert rows[0]["place"] == ""
+    assert PLACE not in rows[0]["summary"]
+    texts = await registered.fetch(
+        "select recipient, text from notifications join alerts using (alert_id) where is_reserved"
+    )
+    assert {row["recipient"] for row in texts} == {"turno"}
+    assert not any("PANICO" in row["text"] or "Boldos" in row["text"] for row in texts)
+
+
 async def test_every_text_names_its_alert(registered: Pool, tmp_path: Path) -> None:
     hub = await hub_on(registered, tmp_path)
     await hub.press("boton-1")

@@ -51,6 +51,12 @@ class Finding:
     """Which version of the rule; empty for what is no rule in a file."""
     confirm: Confirm | None = None
     """What people are asked while the alert stays as urgent as this; None: nobody is asked."""
+    is_reserved: bool = False
+    """Somebody calls for help by a silent button: the alert is of the case alone, whatever its kind."""
+
+    @property
+    def is_restricted(self) -> bool:
+        return self.kind in RESTRICTED_KINDS or self.is_reserved
 
 
 def silent_button(device_id: int | None) -> str:

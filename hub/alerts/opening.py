@@ -27,25 +27,27 @@ OPENING = (
     """upserted as (
   insert into alerts (alert_id, code, kind, priority, state, dedup_key, device_id, gateway, place, sector,
     latitude, longitude, summary, rule, happened_at, time_quality, opened_at, last_event_at, event_count,
-    is_drill, parent_id, rule_version)
+    is_drill, parent_id, rule_version, is_reserved)
   select f.alert_id,
     case when f.parent_id is not null
         or exists (select from alerts a where a.dedup_key = f.dedup_key and a.closed_at is null)
       then 'Z' || nextval('alert_numbers') % 100000 else next_alert_code() end,
     f.kind, f.priority, 'received', f.dedup_key, f.device_id, f.gateway, f.place,
     f.sector, f.latitude, f.longitude, f.summary, f.rule, f.happened_at, f.time_quality, :now,
-    f.last_event_at, f.event_count, f.is_drill, f.parent_id, f.rule_version
+    f.last_event_at, f.event_count, f.is_drill, f.parent_id, f.rule_version, f.is_reserved
   from unnest((select :alert_ids::uuid[]), :kinds::text[], :priorities::smallint[], :keys::text[],
     :device_ids::int[], :gateways::text[], :places::text[], :sectors::text[], :latitudes::float8[],
     :longitudes::float8[], :summaries::text[], :rules::text[], :happened::timestamptz[], :qualities::text[],
-    :last_events::timestamptz[], :event_counts::int[], :drills::bool[], :parents::uuid[], :versions::text[])
+    :last_events::timestamptz[], :event_counts::int[], :drills::bool[], :parents::uuid[], :versions::text[],
+    :reserved::bool[])
     as f (alert_id, kind, priority, dedup_key, device_id, gateway, place, sector, latitude, longitude,
           summary, rule, happened_at, time_quality, last_event_at, event_count, is_drill, parent_id,
-          rule_version)
+          rule_version, is_reserved)
   on conflict (dedup_key) where closed_at is null do update
     set priority = least(alerts.priority, excluded.priority),
         last_event_at = greatest(alerts.last_event_at, excluded.last_event_at),
         event_count = alerts.event_count + excluded.event_count,
+        is_reserved = alerts.is_reserved or excluded.is_reserved,
         parent_id = case when alerts.state = 'received' and alerts.parent_id is null then excluded.parent_id
                     else alerts.parent_id end,
         version = alerts.version + (excluded.priority < alerts.priority)::integer
@@ -217,6 +219,7 @@ def _arguments(
         "drills": [f.is_drill for f in firsts],
         "parents": [parents.get(f.dedup_key) for f in firsts],
         "versions": [f.rule_version for f in firsts],
+        "reserved": [any(f.is_reserved for f in g.findings) for g in groups],
         "log_keys": [f.dedup_key for f, _ in lines],
         "log_notes": [f.summary for f, _ in lines],
         "log_events": [f.source_event for f, _ in lines],

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hub.alerts.finding import Finding
-from hub.alerts.model import RESTRICTED_KINDS, Outcome
+from hub.alerts.model import Outcome
 from hub.alerts.opening import CHANNEL
 from hub.database import Connection
 
@@ -109,7 +109,7 @@ async def ask(connection: Connection, outcomes: Iterable[Outcome], now: datetime
     """
     for outcome in outcomes:
         confirm = outcome.finding.confirm
-        if confirm is None or not outcome.opened or outcome.kind in RESTRICTED_KINDS:
+        if confirm is None or not outcome.opened or outcome.finding.is_restricted:
             continue
         lapses_at = now + timedelta(seconds=confirm.within_s)
         await connection.execute(

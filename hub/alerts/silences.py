@@ -90,7 +90,7 @@ def sort_out(findings: Iterable[Finding], silences: Sequence[Silence], now: date
         matching = [s for s in silences if s.matches(finding, now)]
         drill = next((s for s in matching if s.sort is Sort.DRILL), None)
         quiet = next((s for s in matching if s.sort is not Sort.DRILL), None)
-        if drill is not None and finding.kind not in RESTRICTED_KINDS and not finding.is_drill:
+        if drill is not None and not finding.is_restricted and not finding.is_drill:
             kept.append(replace(finding, is_drill=True, dedup_key=f"{finding.dedup_key}:drill"))
         elif quiet is None or finding.kind in NEVER_SILENCED:
             kept.append(finding)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from hub.alerts.model import RESTRICTED_KINDS, Outcome
+from hub.alerts.model import Outcome
 from hub.notify.text import alert_text, notice_text, question_text, restricted_text
 
 DUTY = "turno"
@@ -87,14 +87,15 @@ def _concerns_neighbours(outcome: Outcome) -> bool:
     return (
         (outcome.priority <= _LEAST_URGENT_FOR_GROUP or outcome.finding.confirm is not None)
         and outcome.finding.watch_group != ""
-        and outcome.kind not in RESTRICTED_KINDS | EQUIPMENT_KINDS
+        and not outcome.finding.is_restricted
+        and outcome.kind not in EQUIPMENT_KINDS
         and not outcome.finding.is_drill
     )
 
 
 def _text(outcome: Outcome, settings: NotifySettings, now: datetime) -> str:
     finding = outcome.finding
-    if outcome.kind in RESTRICTED_KINDS:
+    if finding.is_restricted:
         return restricted_text(code=outcome.code, happened_at=finding.happened_at, now=now)
     place = finding.place or finding.sector
     is_question = finding.confirm is not None and outcome.opened

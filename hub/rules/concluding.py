@@ -33,7 +33,9 @@ def finding_of(
     is_drill = signal.is_drill if signal is not None else scope.endswith(":drill")
     happened_at = instant(told.at_s)
     event = signal if isinstance(signal, Happening) else None
-    is_hidden = device.kind in SILENT_BUTTONS and rule.kind not in RESTRICTED_KINDS and rule.priority > 1
+    is_silent = device.kind in SILENT_BUTTONS and rule.kind not in RESTRICTED_KINDS
+    is_reserved = is_silent and rule.priority == 1 and rule.by is By.DEVICE
+    is_hidden = is_silent and not is_reserved
     priority = _priority_at(rule, happened_at) if signal is None else _priority(rule, signal, around)
     found = Finding(
         rule=rule.name,
@@ -54,6 +56,7 @@ def finding_of(
         source_event=event.id if event is not None else None,
         rule_version=rule.version,
         confirm=_question(rule, priority),
+        is_reserved=is_reserved,
     )
     return without_place(found) if is_hidden else found
 

@@ -283,15 +283,21 @@ async def test_idle_senders_get_the_texts_without_a_look_at_the_queue(
         loop.cancel()
 
 
-async def test_texts_of_a_hub_that_died_after_its_commit_are_sent_by_another(
-    registered: Pool, tmp_path: Path
-) -> None:
-    """The dead hub's claim is a lease: nobody sends before its end, somebody does after it."""
-    dead = await hub_on(registered, tmp_path, sends=True)
+async def dead_after_its_commit(pool: Pool, folder: Path) -> Hub:
+    """A hub whose senders claimed the texts of a press and never got to send them."""
+    dead = await hub_on(pool, folder, sends=True)
     assert dead.senders is not None
     for sender in dead.senders._senders.values():
         sender.is_idle = True
     await dead.press("boton-1")
+    return dead
+
+
+async def test_texts_of_a_hub_that_died_after_its_commit_are_sent_by_another(
+    registered: Pool, tmp_path: Path
+) -> None:
+    """The dead hub's claim is a lease: nobody sends before its end, somebody does after it."""
+    dead = await dead_after_its_commit(registered, tmp_path)
     leases = await registered.fetch("select lease_until from notifications")
     assert {row["lease_until"] for row in leases} == {
         dead.intake.clock.now() + timedelta(seconds=notify.LEASE_S)
@@ -323,11 +329,7 @@ async def _until_sent(pool: Pool, count: int) -> None:
 async def test_a_hub_that_starts_again_does_not_wait_for_its_own_leases(
     registered: Pool, tmp_path: Path
 ) -> None:
-    dead = await hub_on(registered, tmp_path, sends=True)
-    assert dead.senders is not None
-    for sender in dead.senders._senders.values():
-        sender.is_idle = True
-    await dead.press("boton-1")
+    await dead_after_its_commit(registered, tmp_path)
     again = notify.Senders(
         registered, {"sms": FileTransport(tmp_path / "again.jsonl")}, VirtualClock(), "hub"
     )
@@ -341,12 +343,8 @@ async def test_a_hub_that_starts_again_does_not_wait_for_its_own_leases(
 async def test_a_hub_that_is_known_to_be_dead_leaves_its_texts_at_once(
     registered: Pool, tmp_path: Path
 ) -> None:
-    dead = await hub_on(registered, tmp_path, sends=True)
-    assert dead.senders is not None
-    for sender in dead.senders._senders.values():
-        sender.is_idle = True
     await registered.execute("insert into hubs values ('hub', now() - interval '1 s')")
-    await dead.press("boton-1")
+    dead = await dead_after_its_commit(registered, tmp_path)
     clock = VirtualClock()
     other = notify.Senders(registered, {"sms": FileTransport(tmp_path / "other.jsonl")}, clock, "other")
     loop = asyncio.create_task(other.run_loop(asyncio.Event()))

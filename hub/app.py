@@ -10,13 +10,15 @@ import hashlib
 import logging
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+from fastapi import FastAPI
 
 from edge import contract
 from edge.contract import Leaf
@@ -74,6 +76,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+
+Loop: TypeAlias = Coroutine[None, None, None]
 
 CLOSE_S = 3.0
 
@@ -318,40 +322,192 @@ def _from_cluster(
     return streams.run_loop(listening)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the loops of one hub share."""
+
+    hub: Hub
+    clock: Clock
+    policies: PolicyBook
+    silences: Silences
+    rules: RuleWork
+    live: LiveRules
+    drafts: Drafts
+    outfit: Outfit
+    intake: Intake
+    listening: Sequence[Listening]
+    leases: Leases
+    work: Mapping[str, Work]
+    senders: notify.Senders | None
+    notify_wake: asyncio.Event
+    command_wake: asyncio.Event = field(default_factory=asyncio.Event)
+    registry_changed: asyncio.Event = field(default_factory=asyncio.Event)
+    bus: AlertBus = field(default_factory=AlertBus)
+
+
 async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
     """Start every loop; the first one that fails stops the hub instead of leaving it half alive."""
-    notify_wake, command_wake, bus = asyncio.Event(), asyncio.Event(), AlertBus()
-    registry_changed = asyncio.Event()
-    presence, policies = Presence(), PolicyBook(hub.settings.data / "policies.yaml")
-    silences = Silences()
+    parts = await _make_parts(hub, clock, stack)
+    stack.callback(parts.bus.close)
+    host, port = hub.settings.http_address()
+    is_serving: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    loops = [*_common_loops(parts), web_server.serve(_web_app(parts), host, port, is_serving.set_result)]
+    if hub.does("intake"):
+        loops += _intake_loops(parts)
+    if parts.senders is not None:
+        loops += _notify_loops(parts, parts.senders)
+    if hub.does("web"):
+        loops += [sessions.sweep_loop(hub.pool, clock), parts.drafts.run_loop()]
+    if hub.does("intake") or hub.does("web"):
+        loops.append(parts.live.reload_loop())
+    group = await stack.enter_async_context(asyncio.TaskGroup())
+    tasks = [group.create_task(loop) for loop in loops]
+    stack.callback(lambda: [task.cancel() for task in tasks])
+    hub.http_url = f"http://{host}:{await is_serving}"
+
+
+# ------------------------------------------------------------------------------------------- loops
+
+
+def _common_loops(parts: Parts) -> list[Loop]:
+    hub, clock = parts.hub, parts.clock
+    return [
+        *(server.supervise_loop() for server in hub.servers()),
+        listen_loop(hub.dsn, _channels(parts)),
+        hub.registry.reload_loop(hub.pool, clock),
+        policy_watch_loop(parts.policies, clock),
+        catalogue.catalogue_watch_loop(hub.catalogue, clock),
+        parts.silences.reload_loop(hub.pool, clock),
+        _broker_users_loop(hub, parts.registry_changed),
+        hub.publisher.run_loop(),
+    ]
+
+
+def _channels(parts: Parts) -> dict[str, Callable[[str], None]]:
+    """What is done at each NOTIFY."""
+
+    def registry_told(payload: str) -> None:
+        parts.hub.registry.on_notify(payload)
+        parts.registry_changed.set()
+
+    return {
+        "devices": registry_told,
+        "notifications": lambda _: parts.notify_wake.set(),
+        "commands": lambda _: parts.command_wake.set(),
+        "alerts": parts.bus.heard,
+        "silences": parts.silences.on_notify,
+        memories.CHANNEL: parts.rules.memories.heard,
+        mailbox.CHANNEL: parts.outfit.heard,
+    }
+
+
+def _intake_loops(parts: Parts) -> list[Loop]:
+    hub, clock, intake = parts.hub, parts.clock, parts.intake
+    timers = Timers(
+        pool=hub.pool,
+        work=parts.rules,
+        react=intake.react,
+        clock=clock,
+        listening_since=parts.leases.fleet_since,
+        metrics=hub.metrics,
+    )
+    loops = [
+        timers.run_loop(),
+        timers.count_loop(),
+        Confirming(pool=hub.pool, react=intake.react, clock=clock).run_loop(),
+        parts.leases.run_loop(parts.work),
+        flush_loop(intake.presence, parts.listening, hub.pool, clock),
+        alerts.calm_loop(hub.pool, clock),
+        upkeep.upkeep_loop(hub.pool, clock, hub.settings.telemetry_days, hub.settings.event_days),
+    ]
+    if hub.settings.jetstream:
+        loops.append(_from_cluster(hub, intake, clock, parts.listening[0]))
+    return loops
+
+
+def _notify_loops(parts: Parts, senders: notify.Senders) -> list[Loop]:
+    hub, clock, outfit = parts.hub, parts.clock, parts.outfit
+    heard, desk = asyncio.Event(), _desk(hub, parts.policies, parts.notify_wake)
+    escalator = notify.Escalator(
+        pool=hub.pool,
+        policies=parts.policies,
+        transports=outfit.router.ways(),
+        on_call=calendars.on_call_now,
+    )
+    return [
+        senders.run_loop(parts.notify_wake),
+        *outfit.loops(
+            hub.owner,
+            _supervised(hub, parts.intake, clock),
+            partial(_tell_of_transport, hub),
+            _kept_by(desk, clock, heard),
+        ),
+        people_work.people_loop(desk, clock, heard),
+        commands.commands_loop(hub.pool, _publisher(hub), clock, parts.command_wake),
+        room.room_loop(hub.pool, clock, _room_silent(hub, parts.intake, clock)),
+        notify.escalation_loop(escalator, clock, parts.notify_wake.set),
+    ]
+
+
+# ------------------------------------------------------------------------------------------- parts
+
+
+async def _make_parts(hub: Hub, clock: Clock, stack: AsyncExitStack) -> Parts:
+    notify_wake, silences = asyncio.Event(), Silences()
+    policies = PolicyBook(hub.settings.data / "policies.yaml")
     await silences.load(hub.pool, clock.now())
     rules = RuleWork(ready_rules(), hub.metrics)
     live = LiveRules(hub.pool, rules, rules_folder(hub.settings), clock)
     await live.start()
     outfit = _outfit(hub, clock)
-    settings = _notify_settings(hub.settings)
-    senders = None
-    if hub.does("notify"):
-        senders = notify.Senders(
-            hub.pool,
-            outfit.transports,
-            clock,
-            hub.owner,
-            on_sent=_on_sent(hub),
-            settings=settings,
-            router=outfit.router,
-        )
+    senders = _senders(hub, outfit, clock) if hub.does("notify") else None
     reaction = Reaction(
-        settings=settings,
+        settings=_notify_settings(hub.settings),
         policies=policies,
         silences=silences,
         senders=senders,
         wake=notify_wake.set,
         metrics=hub.metrics,
     )
+    intake = await _intake(hub, rules, reaction, clock, stack)
+    listening = [Listening(LANES) for _ in range(hub.settings.shards)]
+    leases, work = _shared_work(hub, intake, listening, clock)
+    return Parts(
+        hub=hub,
+        clock=clock,
+        policies=policies,
+        silences=silences,
+        rules=rules,
+        live=live,
+        drafts=Drafts(partial(rehearse_apart, hub.dsn), rules_folder(hub.settings), clock),
+        outfit=outfit,
+        intake=intake,
+        listening=listening,
+        leases=leases,
+        work=work,
+        senders=senders,
+        notify_wake=notify_wake,
+    )
+
+
+def _senders(hub: Hub, outfit: Outfit, clock: Clock) -> notify.Senders:
+    return notify.Senders(
+        hub.pool,
+        outfit.transports,
+        clock,
+        hub.owner,
+        on_sent=_on_sent(hub),
+        settings=_notify_settings(hub.settings),
+        router=outfit.router,
+    )
+
+
+async def _intake(
+    hub: Hub, rules: RuleWork, reaction: Reaction, clock: Clock, stack: AsyncExitStack
+) -> Intake:
     alarm_pool = await connect(hub.dsn, max_size=2, warm=reaction.warm)
     stack.push_async_callback(_close, alarm_pool)
-    intake = Intake(
+    return Intake(
         pool=hub.pool,
         alarm_pool=alarm_pool,
         registry=hub.registry,
@@ -361,13 +517,19 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         send_receipt=lambda gateway, receipt: _send_receipt(hub, gateway, receipt),
         telemetry=PostgresTelemetry(),
         offsets=ClockOffsets(),
-        presence=presence,
+        presence=Presence(),
         metrics=hub.metrics,
         clock=clock,
         adopts_unknown=hub.settings.adopt_unknown_gateways,
     )
-    shards, listening = hub.settings.shards, [Listening(LANES) for _ in range(hub.settings.shards)]
-    names, is_cluster = [shard_name(index, shards) for index in range(shards)], bool(hub.settings.jetstream)
+
+
+def _shared_work(
+    hub: Hub, intake: Intake, listening: Sequence[Listening], clock: Clock
+) -> tuple[Leases, dict[str, Work]]:
+    """What several hubs share out among them, and how this one does each piece of it."""
+    shards = hub.settings.shards
+    names = [shard_name(index, shards) for index in range(shards)]
     lanes = Shards(
         intake=intake,
         address=hub.address,
@@ -375,17 +537,11 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
         client_id=lambda purpose: f"almenara-hub-{purpose}{_client_id_suffix(hub)}",
         clock=clock,
     )
-    leases = Leases(
-        hub.pool,
-        hub.owner,
-        # In a cluster nothing is shared out: who judges silence must be listening itself, that is all.
-        ["supervision"] if is_cluster else [*names, "control", "supervision"],
-        clock,
-        listening={
-            name: part.since
-            for name, part in zip(["supervision"] if is_cluster else names, listening, strict=True)
-        },
-    )
+    # In a cluster nothing is shared out: who judges silence must be listening itself, that is all.
+    heard = ["supervision"] if hub.settings.jetstream else names
+    rest = [] if hub.settings.jetstream else ["control", "supervision"]
+    since = {name: part.since for name, part in zip(heard, listening, strict=True)}
+    leases = Leases(hub.pool, hub.owner, [*heard, *rest], clock, listening=since)
     work: dict[str, Work] = {
         "control": lanes.run_control,
         "supervision": lambda: supervision.supervision_loop(
@@ -394,98 +550,22 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
     }
     for index, (name, part) in enumerate(zip(names, listening, strict=True)):
         work[name] = partial(lanes.run_shard, index, part)
+    return leases, work
 
-    def registry_told(payload: str) -> None:
-        hub.registry.on_notify(payload)
-        registry_changed.set()
 
-    channels = {
-        "devices": registry_told,
-        "notifications": lambda _: notify_wake.set(),
-        "commands": lambda _: command_wake.set(),
-        "alerts": bus.heard,
-        "silences": silences.on_notify,
-        memories.CHANNEL: rules.memories.heard,
-        mailbox.CHANNEL: outfit.heard,
-    }
-    drafts = Drafts(partial(rehearse_apart, hub.dsn), rules_folder(hub.settings), clock)
-    app = create_app(
+def _web_app(parts: Parts) -> FastAPI:
+    hub = parts.hub
+    return create_app(
         pool=hub.pool,
-        clock=clock,
+        clock=parts.clock,
         settings=_web_settings(hub.settings),
         metrics=hub.metrics.exposition,
-        bus=bus,
+        bus=parts.bus,
         has_console=hub.does("web"),
-        policies=policies,
-        desk=RulesDesk(live, drafts),
+        policies=parts.policies,
+        desk=RulesDesk(parts.live, parts.drafts),
         catalogue=hub.catalogue,
     )
-    stack.callback(bus.close)
-    host, port = hub.settings.http_address()
-    is_serving: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    loops: list[Coroutine[None, None, None]] = [
-        *(server.supervise_loop() for server in hub.servers()),
-        listen_loop(hub.dsn, channels),
-        hub.registry.reload_loop(hub.pool, clock),
-        policy_watch_loop(policies, clock),
-        catalogue.catalogue_watch_loop(hub.catalogue, clock),
-        silences.reload_loop(hub.pool, clock),
-        _broker_users_loop(hub, registry_changed),
-        hub.publisher.run_loop(),
-        web_server.serve(app, host, port, is_serving.set_result),
-    ]
-    if hub.does("intake"):
-        timers = Timers(
-            pool=hub.pool,
-            work=rules,
-            react=intake.react,
-            clock=clock,
-            listening_since=leases.fleet_since,
-            metrics=hub.metrics,
-        )
-        loops += [
-            timers.run_loop(),
-            timers.count_loop(),
-            Confirming(pool=hub.pool, react=intake.react, clock=clock).run_loop(),
-            leases.run_loop(work),
-            flush_loop(presence, listening, hub.pool, clock),
-            alerts.calm_loop(hub.pool, clock),
-            upkeep.upkeep_loop(hub.pool, clock, hub.settings.telemetry_days, hub.settings.event_days),
-        ]
-        if is_cluster:
-            loops.append(_from_cluster(hub, intake, clock, listening[0]))
-    if senders is not None:
-        heard, desk = asyncio.Event(), _desk(hub, policies, notify_wake)
-        loops += [
-            senders.run_loop(notify_wake),
-            *outfit.loops(
-                hub.owner,
-                _supervised(hub, intake, clock),
-                partial(_tell_of_transport, hub),
-                _kept_by(desk, clock, heard),
-            ),
-            people_work.people_loop(desk, clock, heard),
-            commands.commands_loop(hub.pool, _publisher(hub), clock, command_wake),
-            room.room_loop(hub.pool, clock, _room_silent(hub, intake, clock)),
-            notify.escalation_loop(
-                notify.Escalator(
-                    pool=hub.pool,
-                    policies=policies,
-                    transports=outfit.router.ways(),
-                    on_call=calendars.on_call_now,
-                ),
-                clock,
-                notify_wake.set,
-            ),
-        ]
-    if hub.does("web"):
-        loops += [sessions.sweep_loop(hub.pool, clock), drafts.run_loop()]
-    if hub.does("intake") or hub.does("web"):
-        loops.append(live.reload_loop())
-    group = await stack.enter_async_context(asyncio.TaskGroup())
-    tasks = [group.create_task(loop) for loop in loops]
-    stack.callback(lambda: [task.cancel() for task in tasks])
-    hub.http_url = f"http://{host}:{await is_serving}"
 
 
 # ---------------------------------------------------------------------------------------- reactions

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from hub.clock import Clock
+from hub.nodes import Problem
 from hub.rule_work.apart import RehearsalError
 from hub.rule_work.history import Span
 from hub.rule_work.live import read_folder
-from hub.rules.errors import Problem, RuleFileError
+from hub.rules.errors import RuleFileError
 from hub.rules.library import ready_files
 from hub.rules.loading import example_problems, live_rules, load_rules
 from hub.rules.model import Rule

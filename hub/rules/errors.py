@@ -1,23 +1,12 @@
 """What can be wrong with a rule: with its text (for its author), or while it runs (for the hub)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from hub.nodes import Problem
 
 
 class RuleError(Exception):
     """Base of this package's errors."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One mistake in a file of rules; ``text`` is Spanish and says what to do. ``line`` counts from 1."""
-
-    file: str
-    line: int
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.text}"
 
 
 class RuleFileError(RuleError):

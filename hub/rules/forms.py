@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import yaml
 
+from hub.nodes import Table, choice
 from hub.rules import words
 from hub.rules.model import Limit, Operator
-from hub.rules.nodes import Table, choice
 from hub.rules.operators.absence import Absence
 from hub.rules.operators.count import MAX_KEPT, Count
 from hub.rules.operators.event import Lasting, OnEvent

@@ -11,13 +11,13 @@ import msgspec
 import yaml
 
 from hub.alerts.finding import Confirm
+from hub.nodes import Problem, Report, Table, choice, parse, plain
 from hub.rules import words
 from hub.rules.condition import Condition, compile_condition
 from hub.rules.confirming import Answer
-from hub.rules.errors import ConditionError, Problem, RuleFileError
+from hub.rules.errors import ConditionError, RuleFileError
 from hub.rules.forms import operator_of
 from hub.rules.model import By, Example, ExampleSignal, Near, Raise, Rule
-from hub.rules.nodes import Report, Table, choice, parse, plain
 from hub.rules.operators.absence import Absence
 from hub.rules.replay import run_examples
 from hub.rules.schedule import DAY_WORDS, SANTIAGO, SUMMER, Schedule, Window
@@ -98,7 +98,7 @@ def _doubles(rules: Iterable[Rule]) -> list[Problem]:
 
 
 def _file_rules(text: str, report: Report, into: Loaded) -> None:
-    root = parse(text, report)
+    root = parse(text, report, "escriba «rules:» y una lista de reglas")
     if root is None:
         return
     top = Table(root, report, "archivo")

@@ -8,11 +8,11 @@ from typing import Any
 
 from hub.alerts.lifecycle import REASON_LABELS, Reason
 from hub.alerts.visibility import sees_restricted
+from hub.nodes import Problem as RuleProblem
 from hub.rule_work import drafts
 from hub.rule_work.drafts import Draft, DraftError
 from hub.rule_work.health import Ailment, ailments
 from hub.rule_work.live import first_live
-from hub.rules.errors import Problem as RuleProblem
 from hub.rules.errors import RuleFileError
 from hub.rules.library import ready_files
 from hub.rules.model import Rule

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, File, Form, UploadFile
 from starlette.responses import RedirectResponse, Response
 
+from hub.nodes import Problem as RuleProblem
 from hub.rule_work.drafts import MAX_DAYS, Draft
-from hub.rules.errors import Problem as RuleProblem
 from hub.web import audit, rulings
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console

@@ -1,14 +1,25 @@
 """YAML as a tree that knows its lines. Scalars stay text: ``21:00`` is a time, ``on`` is a word."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import yaml
 
-from hub.rules.errors import Problem
-
 MAX_CHARS = 1_000_000
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a file; ``text`` is Spanish and says what to do. ``line`` counts from 1."""
+
+    file: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.text}"
 
 
 class Report:
@@ -23,8 +34,8 @@ class Report:
         self.problems.append(Problem(self.file, line, text))
 
 
-def parse(text: str, report: Report) -> yaml.Node | None:
-    """The document's root; None where it cannot be read, which is reported."""
+def parse(text: str, report: Report, if_empty: str) -> yaml.Node | None:
+    """The document's root; None where it cannot be read, which is reported. ``if_empty``: what to write."""
     if len(text) > MAX_CHARS:
         report.add(None, f"el archivo tiene más de {MAX_CHARS} caracteres; divídalo")
         return None
@@ -38,7 +49,7 @@ def parse(text: str, report: Report) -> yaml.Node | None:
         report.add(None, f"no es YAML válido: {type(error).__name__}")
     else:
         if root is None:
-            report.add(None, "el archivo está vacío; escriba «rules:» y una lista de reglas")
+            report.add(None, f"el archivo está vacío; {if_empty}")
         return root
     return None
 
@@ -120,7 +131,7 @@ class Table:
         return None if node is None else Table(node, self.report, f"{self.what}, {name}")
 
     def finish(self) -> None:
-        """Report what nobody asked for: a typing error must not pass as a rule without that key."""
+        """Report what nobody asked for: a typing error must not pass as an entry without that key."""
         known = ", ".join(sorted(self._asked))
         for name in self._values.keys() - self._asked:
             self.problem(f"no existe «{name}» aquí; se puede escribir: {known}", name)

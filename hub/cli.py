@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 try:
     from hub.notify.cli import add_people
     from hub.notify.transports.modem.cli import add_sms
+    from hub.plan.cli import add_plan
     from hub.rule_work.cli import add_rules
     from hub.settings import HubSettings, SettingsError, load
 except ModuleNotFoundError as error:  # a gateway's installation holds the edge alone
@@ -71,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     _add_oncall(commands)
     add_rules(commands, _add_server_options)
     add_sms(commands)
+    add_plan(commands, _add_server_options)
     _add_users(commands)
     return top
 
@@ -339,6 +341,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
     from hub.notify.drills import DrillError
     from hub.notify.groups import GroupError
     from hub.notify.policy_file import PolicyFileError
+    from hub.plan.errors import PlanError
     from hub.servers import ServerError
     from hub.web.assets import AssetsMissingError
     from hub.web.server import WebServerError
@@ -356,6 +359,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
         GroupError,
         PolicyFileError,
         CatalogueError,
+        PlanError,
         ContractError,
         FileNotFoundError,
         PermissionError,

@@ -50,6 +50,7 @@ from hub.notify.transports import Inbound
 from hub.notify.transports.modem import figures
 from hub.notify.transports.spec import HttpSpec, read_secret
 from hub.notify.watching import Watched
+from hub.plan.service import TopicsBook
 from hub.rule_work import memories
 from hub.rule_work.apart import rehearse_apart
 from hub.rule_work.confirming import Confirming
@@ -565,6 +566,7 @@ def _web_app(parts: Parts) -> FastAPI:
         policies=parts.policies,
         desk=RulesDesk(parts.live, parts.drafts),
         catalogue=hub.catalogue,
+        topics=TopicsBook(hub.settings.data / "materias.yaml"),
     )
 
 

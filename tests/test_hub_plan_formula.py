@@ -12,6 +12,7 @@ from hub.plan.checking import check, in_order, reference_problems
 from hub.plan.computing import Inputs, NoData, Use, compute, percentile
 from hub.plan.errors import FormulaError
 from hub.plan.measures import VOCABULARY
+from hub.plan.words import in_words
 
 _COLUMNS = ("id", "sector", "tipo", "cierre", "cerrada", "acuse", "prioridad")
 ROWS: list[dict[str, object]] = [
@@ -160,6 +161,27 @@ def test_time_in_seconds_and_shares_without_unit() -> None:
     assert check("p90(alerta.acuse)", VOCABULARY).unit == "s"
     assert check("sum(camara.con_senal) / sum(camara.exigido)", VOCABULARY).unit == ""
     assert check("pob(sector, flotante=true)", VOCABULARY).unit == "habitantes"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("100 * n(alerta, cerrada) / 2", "100 por cantidad de alertas (cerrada) dividido por 2"),
+        ("p90(alerta.acuse, prioridad=1)", "percentil 90 de «acuse» de alertas (prioridad 1)"),
+        ("(1 + n(alerta)) * 2", "(1 más cantidad de alertas) por 2"),
+        ("rate(n(evento), pob(sector), 1000)", "por cada 1000: cantidad de eventos, sobre la población"),
+        (
+            "n(alerta, acuse<=10min or cerrada=false, hace=1a)",
+            "cantidad de alertas (acuse a lo más 10 minutos o no cerrada; hace 1 año)",
+        ),
+        (
+            "change(n(evento), n(evento, ventana=28d))",
+            "variación en %: cantidad de eventos, comparado con cantidad de eventos (en 28 días)",
+        ),
+    ],
+)
+def test_a_formula_can_be_read_aloud(text: str, words: str) -> None:
+    assert in_words(formula.parse(text)) == words
 
 
 # ------------------------------------------------------------------------------------- properties

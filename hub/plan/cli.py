@@ -95,10 +95,9 @@ def _spanish(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def _topics(settings: HubSettings) -> "Topics":
-    from hub.plan.loading import load_topics
+    from hub.plan.service import TopicsBook
 
-    own = settings.data / "materias.yaml"
-    return load_topics(own.read_text("utf-8"), own.name) if own.is_file() else load_topics()
+    return TopicsBook(settings.data / "materias.yaml")()
 
 
 def _read_plan(settings: HubSettings, path: Path, *, is_partial: bool) -> "Plan | None":

@@ -11,6 +11,9 @@ from hub.plan.model import Indicator
 
 SMALL = 5
 """A public figure never rests on fewer cases than this."""
+PER_OPERATION = "se calcula por operativo: falta el registro de operativos"
+COUNT = "n"
+"""The unit of a plain count, which is not written."""
 _TIME_UNITS_S = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 
 Facts = Mapping[Use, Sequence[Row]]
@@ -61,7 +64,7 @@ def _figure(
 ) -> Figure:
     node = indicator.checked.node
     if indicator.period == "operativo":
-        return Figure(NoData("se calcula por operativo: falta el registro de operativos"), None)
+        return Figure(NoData(PER_OPERATION), None)
     inputs = Inputs(vocabulary=VOCABULARY, facts=facts, figures=figures, sectors=sectors)
     datum = compute(node, inputs)
     if not isinstance(datum, NoData) and indicator.checked.unit == "s":
@@ -89,10 +92,10 @@ def suppressed(figures: Mapping[str, Figure]) -> dict[str, Figure | None]:
 
 
 def shown(datum: Datum, unit: str = "") -> str:
-    """«12,5 %», «1.234 n», or «sin dato» with its reason."""
+    """«12,5 %», «1.234», or «sin dato» with its reason."""
     if isinstance(datum, NoData):
         return f"sin dato: {datum.reason}"
-    return f"{decimal(datum)} {unit}".strip()
+    return f"{decimal(datum)} {'' if unit == COUNT else unit}".strip()
 
 
 def decimal(value: float) -> str:

@@ -305,13 +305,43 @@ def _word(value: Any) -> str:
 # ------------------------------------------------------------------------------------------ reading
 
 
-async def latest(pool: Pool, plan_id: str, since: datetime) -> list[Snapshot]:
-    """The newest revision of each period that ended after ``since``, the oldest period first."""
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A frozen figure in a series: its newest revision."""
+
+    snapshot_id: int
+    indicator: str
+    period: str
+    datum: Datum
+
+
+async def series(pool: Pool, plan_id: str, at: datetime, count: int = 12) -> dict[str, list[Point]]:
+    """The last ``count`` periods of each indicator that ended by ``at``, the oldest first."""
     rows = await pool.fetch(
-        "select distinct on (indicator, until) * from plan_snapshots where plan_id = $1 and until > $2"
-        " order by indicator, until, revision desc",
+        "select * from (select *, row_number() over (partition by indicator order by until desc) as place"
+        " from (select distinct on (indicator, until) snapshot_id, indicator, period, until, value, no_data"
+        "  from plan_snapshots where plan_id = $1 and until <= $2"
+        "  order by indicator, until, revision desc) newest) ranked where place <= $3 order by until",
         plan_id,
-        since,
+        at,
+        count,
+    )
+    found: dict[str, list[Point]] = {}
+    for row in rows:
+        datum = NoData(row["no_data"]) if row["value"] is None else row["value"]
+        point = Point(row["snapshot_id"], row["indicator"], row["period"], datum)
+        found.setdefault(row["indicator"], []).append(point)
+    return found
+
+
+async def snapshots_of(pool: Pool, plan_id: str, indicator: str, limit: int = 24) -> list[Snapshot]:
+    """All revisions of an indicator, the newest period first."""
+    rows = await pool.fetch(
+        "select * from plan_snapshots where plan_id = $1 and indicator = $2"
+        " order by until desc, revision desc limit $3",
+        plan_id,
+        indicator,
+        limit,
     )
     return [Snapshot.from_row(row) for row in rows]
 

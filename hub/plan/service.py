@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from hub.plan import freezing, versions
 from hub.plan.errors import PlanError
 from hub.plan.facts import Asking
 from hub.plan.freezing import LIBRARY, Set, Snapshot, Verification
-from hub.plan.loading import load_library
+from hub.plan.loading import load_library, load_topics
 from hub.plan.model import INDICATOR_PERIODS, Indicator, Topics
 from hub.plan.periods import Period, last_finished
 from hub.plan.versions import Version
@@ -30,6 +31,18 @@ class Frozen:
 @cache
 def library() -> tuple[Indicator, ...]:
     return load_library()
+
+
+class TopicsBook:
+    """The topics of a municipality's own file; without it, the hub's."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+
+    def __call__(self) -> Topics:
+        if self._path is None or not self._path.is_file():
+            return load_topics()
+        return load_topics(self._path.read_text("utf-8"), self._path.name)
 
 
 async def sets(pool: Pool, topics: Topics, at: datetime) -> list[Set]:

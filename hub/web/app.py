@@ -13,6 +13,8 @@ from hub.alerts.service import Catalogue, CatalogueBook
 from hub.clock import Clock
 from hub.database import UNAVAILABLE, Pool
 from hub.notify.service import Policies
+from hub.plan.model import Topics
+from hub.plan.service import TopicsBook
 from hub.web.assets import Assets
 from hub.web.auth import signed_in
 from hub.web.bus import AlertBus
@@ -35,6 +37,7 @@ from hub.web.routes import (
     live,
     login,
     ops,
+    plan,
     rules,
     silences,
     transports,
@@ -54,6 +57,7 @@ PRIVATE = (
     handover.router,
     turns.router,
     rules.router,
+    plan.router,
     devices.router,
     transports.router,
     groups.router,
@@ -76,6 +80,7 @@ def create_app(
     policies: Callable[[], Policies] = Policies,
     catalogue: Callable[[], Catalogue] | None = None,
     desk: RulesDesk | None = None,
+    topics: Callable[[], Topics] | None = None,
 ) -> FastAPI:
     """The operator console; without it, health and metrics alone.
 
@@ -95,6 +100,7 @@ def create_app(
         policies=policies,
         catalogue=catalogue or CatalogueBook(),
         desk=desk,
+        topics=topics or TopicsBook(),
     )
     app.mount("/static", assets)
     if has_console:

@@ -21,6 +21,8 @@ class Action(enum.StrEnum):
     ROOM_WATCHED = "room_watched"
     TURNS_READ = "turns_read"
     TURNS_IMPORTED = "turns_imported"
+    PLAN_READ = "plan_read"
+    FIGURE_VERIFIED = "figure_verified"
     RULES_REHEARSED = "rules_rehearsed"
     RULES_PROMOTED = "rules_promoted"
     SILENCE_MADE = "silence_made"

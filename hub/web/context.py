@@ -14,6 +14,8 @@ from hub.alerts.service import Catalogue, CatalogueBook
 from hub.clock import Clock
 from hub.database import Pool
 from hub.notify.service import Policies
+from hub.plan.model import Topics
+from hub.plan.service import TopicsBook
 from hub.rule_work.drafts import Drafts
 from hub.rule_work.live import LiveRules
 from hub.web import texts
@@ -56,6 +58,8 @@ class Console:
     """The escalation policies in force."""
     catalogue: Callable[[], Catalogue] = field(default_factory=CatalogueBook)
     desk: RulesDesk | None = None
+    topics: Callable[[], Topics] = field(default_factory=TopicsBook)
+    """The topics that a safety plan must treat."""
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     passwords: PasswordGate = field(default_factory=PasswordGate)
     reads: RecentReads = field(default_factory=RecentReads)

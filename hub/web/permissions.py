@@ -27,6 +27,8 @@ class Permission(enum.StrEnum):
     SEE_RULES = "see_rules"
     REHEARSE_RULES = "rehearse_rules"
     PROMOTE_RULES = "promote_rules"
+    SEE_PLAN = "see_plan"
+    """The safety plan with its figures, and the verification of each."""
     SEE_DEVICES = "see_devices"
     SEE_REFUSALS = "see_refusals"
     SEE_HELP = "see_help"
@@ -65,6 +67,7 @@ ROLES: dict[str, frozenset[Permission]] = {
     | {
         _P.REOPEN_ALERTS,
         _P.UNRESERVE_ALERTS,
+        _P.SEE_PLAN,
         _P.SEE_REFUSALS,
         _P.MANAGE_PEOPLE,
         _P.WATCH_ROOM,
@@ -75,6 +78,7 @@ ROLES: dict[str, frozenset[Permission]] = {
     "director": _WATCH
     | {
         _P.SEE_RESTRICTED,
+        _P.SEE_PLAN,
         _P.SEE_GROUPS,
         _P.SEE_HANDOVER,
         _P.SEE_TURNS,
@@ -87,7 +91,15 @@ ROLES: dict[str, frozenset[Permission]] = {
         {_P.SEE_RULES, _P.REHEARSE_RULES, _P.SEE_SILENCES, _P.SEE_DEVICES, _P.SEE_REFUSALS, _P.SEE_HELP}
     ),
     "auditor": frozenset(
-        {_P.SEE_RULES, _P.SEE_ALERTS, _P.SEE_HANDOVER, _P.SEE_SILENCES, _P.SEE_HELP, _P.SEE_GROUPS}
+        {
+            _P.SEE_PLAN,
+            _P.SEE_RULES,
+            _P.SEE_ALERTS,
+            _P.SEE_HANDOVER,
+            _P.SEE_SILENCES,
+            _P.SEE_HELP,
+            _P.SEE_GROUPS,
+        }
     ),
 }
 

@@ -40,17 +40,17 @@ order by p.sector
 LOCALITIES = Measure(
     name="localidad",
     noun="localidades",
-    doc="sectores de la población importada, como estaban al cierre del período",
+    doc="localidades rurales: los sectores que la población importada marca así, al cierre del período",
     unit="localidades",
     source="población importada, dispositivos por sector y respuestas de los grupos de vigilancia",
-    exclusions="sectores sin población vigente; sirven también las respuestas a simulacros",
+    exclusions="sectores urbanos o sin población vigente; sirven también las respuestas a simulacros",
     fields=(
         word("sector", "nombre de la localidad"),
-        flag("rural", "localidad rural"),
+        flag("rural", "siempre: una localidad urbana no se cuenta"),
         flag("sensor_vivo", "tiene un dispositivo con señal y ninguna alerta de silencio abierta"),
         duration("contacto_probado", "hace cuánto respondió alguien de su grupo de vigilancia"),
     ),
-    if_none="falta la población de los sectores; impórtela con «plan population ARCHIVO»",
+    if_none="faltan los sectores rurales; impórtelos con «plan population ARCHIVO»",
     sql="""
 with span as (
   select least(:until::timestamptz, :as_of::timestamptz) as end_at,
@@ -76,7 +76,7 @@ select p.sector as id, p.sector, p.is_rural as rural,
   exists (select from alive where alive.sector = p.sector) as sensor_vivo,
   extract(epoch from span.end_at - answered.at)::float8 as contacto_probado
 from plan_population p cross join span left join answered using (sector)
-where p.season = 'permanente' and span.first_day between p.starts_on and p.ends_on
+where p.season = 'permanente' and p.is_rural and span.first_day between p.starts_on and p.ends_on
 order by p.sector
 """,
 )

@@ -1,4 +1,8 @@
-"""The rows of measures from the database: one query for each measure and window, asked once."""
+"""The rows of measures from the database: one query for each measure and window, asked once.
+
+A busy month is tens of thousands of rows. What is done with them is done in threads: the loop of a hub
+carries alarms.
+"""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,7 +57,7 @@ async def fetch(pool: Pool, measure: Measure, window: Window, asking: Asking) ->
     ):
         # a plan made for one month is a bad one for the next: the tables differ by orders of magnitude
         rows = await connection.fetch(statement.sql, *statement.arguments(values), timeout=120)
-    return [dict(row) for row in rows]
+    return await asyncio.to_thread(lambda: [dict(row) for row in rows])
 
 
 async def gather(pool: Pool, uses: Sequence[Use], period: Period, asking: Asking) -> dict[Use, Sequence[Row]]:
@@ -61,5 +65,4 @@ async def gather(pool: Pool, uses: Sequence[Use], period: Period, asking: Asking
     found: dict[Use, Sequence[Row]] = {}
     for use in uses:
         found[use] = await fetch(pool, VOCABULARY[use.measure], window_of(use, period), asking)
-        await asyncio.sleep(0)
     return found

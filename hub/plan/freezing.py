@@ -1,5 +1,6 @@
 """Frozen figures: kept with their formula, queries and rows under a hash, and computed again on demand."""
 
+import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ async def compute_period(
 ) -> tuple[dict[str, Figure], dict[Use, Sequence[Row]]]:
     """The figures of a period from raw data, and the rows behind them."""
     facts = await gather(pool, uses_of(one.checked.node for one in indicators), period, asking)
-    return compute_all(indicators, facts), facts
+    return await asyncio.to_thread(compute_all, indicators, facts), facts
 
 
 async def freeze(
@@ -107,7 +108,7 @@ async def freeze(
         return []
     needed = _with_references(indicators, wanted)
     figures, facts = await compute_period(pool, needed, period, asking)
-    texts = {use: canonical(rows) for use, rows in facts.items()}
+    texts = {use: await asyncio.to_thread(canonical, rows) for use, rows in facts.items()}
     frozen: list[Snapshot] = []
     async with pool.acquire() as connection, connection.transaction():
         await _keep_facts(connection, texts)
@@ -270,7 +271,7 @@ def _query_notes(document: Mapping[str, Any]) -> list[str]:
 
 
 async def _row_differences(pool: Pool, evidence: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
-    text = canonical(rows)
+    text = await asyncio.to_thread(canonical, rows)
     if digest(text) == evidence["rows"]:
         return []
     kept = await pool.fetchval("select content from plan_facts where sha256 = $1", evidence["rows"])

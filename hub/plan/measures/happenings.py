@@ -49,24 +49,28 @@ REPEATS = Measure(
     sql="with "
     + real(28)
     + """,
-placed as (
+placed as materialized (
   select alert_id, sector, class_code, opened_at, latitude, longitude,
     floor(latitude / 0.0018)::integer as y, floor(longitude / 0.0036)::integer as x
   from real where reason in ('attended', 'referred') and class_code <> '' and latitude is not null
     and longitude is not null
 ),
+near as materialized (
+  select n.alert_id, n.class_code, n.opened_at, n.latitude, n.longitude, n.y + dy as y, n.x + dx as x
+  from placed n cross join generate_series(-1, 1) dy cross join generate_series(-1, 1) dx
+  where n.opened_at >= :since::timestamptz
+),
 again as (
   select distinct n.alert_id
-  from placed n cross join generate_series(-1, 1) dy cross join generate_series(-1, 1) dx
-  join placed e on e.class_code = n.class_code and e.y = n.y + dy and e.x = n.x + dx
-  where n.opened_at >= :since::timestamptz and e.alert_id <> n.alert_id
+  from near n join placed e using (class_code, y, x)
+  where e.alert_id <> n.alert_id
     and e.opened_at <= n.opened_at and e.opened_at >= n.opened_at - interval '28 days'
     and 2 * 6371008.8 * asin(sqrt(least(1, power(sin(radians(e.latitude - n.latitude) / 2), 2)
       + cos(radians(n.latitude)) * cos(radians(e.latitude))
         * power(sin(radians(e.longitude - n.longitude) / 2), 2)))) <= 200
 )
-select p.alert_id::text as id, p.sector, p.class_code as codigo,
-  exists (select from again where again.alert_id = p.alert_id) as reiterado
-from placed p where p.opened_at >= :since::timestamptz order by p.alert_id
+select alert_id::text as id, p.sector, p.class_code as codigo,
+  again.alert_id is not null as reiterado
+from placed p left join again using (alert_id) where p.opened_at >= :since::timestamptz order by alert_id
 """,
 )

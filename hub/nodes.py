@@ -167,3 +167,14 @@ def choice(*words: str) -> Callable[[str], str]:
         return text
 
     return read
+
+
+def number(text: str) -> float:
+    """A finite decimal number with a point."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"«{text}» no es un número; use punto decimal, por ejemplo 2.5") from None
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ValueError(f"«{text}» no es un número finito")
+    return value

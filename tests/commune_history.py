@@ -149,11 +149,15 @@ def _notice(history: History, alert_id: uuid.UUID, contact: int, opened_at: date
     dice = history.random
     for step in range(dice.choice((1, 1, 2))):
         at = opened_at + timedelta(seconds=1 + 120 * step)
+        delivered = dice.choice((None, True, True, False))
+        reported_at = at + timedelta(seconds=dice.expovariate(1 / 400))
         history.notifications.append(
             {
                 "notification_id": history.uuid(), "alert_id": alert_id, "contact_id": contact,
                 "recipient": f"Vecino {contact}", "priority": 1, "text": f"paso {step}", "state": "sent",
                 "due_at": at, "created_at": at, "sent_at": at,
+                "is_delivered": delivered, "reported_at": reported_at if delivered is not None else None,
+                "purpose": "news" if step and dice.random() < 0.5 else "alert",
             }
         )  # fmt: skip
     if dice.random() < 0.6:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TypeVar
 
-from hub.nodes import Problem
+from hub.nodes import Problem, number
 from hub.plan import fields
 
 PERMANENT = "permanente"
@@ -166,7 +166,7 @@ def _official(line: Line) -> OfficialValue:
         code=_field(line, "codigo", fields.line),
         name=_field(line, "nombre", fields.line),
         period=_field(line, "periodo", _period),
-        value=_field(line, "valor", fields.figure),
+        value=_field(line, "valor", number),
         unit=_field(line, "unidad", fields.line),
     )
 

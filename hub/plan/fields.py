@@ -3,6 +3,8 @@
 import re
 from datetime import date
 
+from hub.nodes import number
+
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 MAX_TEXT = 600
 
@@ -45,16 +47,6 @@ def year(text: str) -> int:
     return found
 
 
-def figure(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"«{text}» no es un número; use punto decimal, por ejemplo 7.4") from None
-    if value != value or abs(value) == float("inf"):
-        raise ValueError(f"«{text}» no es un número finito")
-    return value
-
-
 def optional_figure(text: str) -> float | None:
     """``null`` where it is not known yet."""
-    return None if text in ("null", "~", "") else figure(text)
+    return None if text in ("null", "~", "") else number(text)

@@ -3,6 +3,8 @@
 import re
 from datetime import time
 
+from hub.nodes import number as number
+
 _UNITS_S = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h|d)\s*")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})")
@@ -18,17 +20,6 @@ def duration_s(text: str) -> float:
     if not 0 < total_s <= 400 * 86_400:
         raise ValueError(f"«{text}» debe ser más que cero y a lo más 400 d")
     return total_s
-
-
-def number(text: str) -> float:
-    """A finite decimal number with a point."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"«{text}» no es un número; use punto decimal, por ejemplo 2.5") from None
-    if value != value or value in (float("inf"), float("-inf")):
-        raise ValueError(f"«{text}» no es un número finito")
-    return value
 
 
 def count(text: str) -> int:

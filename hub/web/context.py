@@ -1,5 +1,6 @@
 """What every request needs, handed in by ``create_app``: there are no globals."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -60,6 +61,8 @@ class Console:
     desk: RulesDesk | None = None
     topics: Callable[[], Topics] = field(default_factory=TopicsBook)
     """The topics that a safety plan must treat."""
+    verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One figure is computed again at a time: each reads a month of alerts."""
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     passwords: PasswordGate = field(default_factory=PasswordGate)
     reads: RecentReads = field(default_factory=RecentReads)

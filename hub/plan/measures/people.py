@@ -86,12 +86,12 @@ RECIPIENTS = Measure(
     noun="destinatarios",
     doc="personas de grupos de vigilancia a las que se avisó de una alerta, una vez por persona y alerta",
     unit="destinatarios",
-    source="avisos y respuestas; que un aviso salga no prueba que llegó",
-    exclusions="pruebas, simulacros, alertas reservadas y el teléfono de turno",
+    source="avisos, informes de entrega de la red y respuestas; que un aviso salga no prueba que llegó",
+    exclusions="pruebas, simulacros, boletines, alertas reservadas y el teléfono de turno",
     fields=(
         word("sector", "sector de la alerta"),
         flag("convocado", "se le avisó"),
-        duration("entrega_o_respuesta", "desde el primer aviso hasta su respuesta"),
+        duration("entrega_o_respuesta", "desde el primer aviso hasta que llegó a su teléfono o respondió"),
     ),
     sql="""
 with known as (
@@ -101,13 +101,16 @@ with known as (
     and not (coalesce(a.reason, '') in ('test', 'drill') and a.closed_at <= :as_of::timestamptz)
 )
 select n.alert_id::text || ':' || n.contact_id as id, k.sector, true as convocado,
-  extract(epoch from min(c.at) - min(n.created_at))::float8 as entrega_o_respuesta
+  extract(epoch from least(min(c.at), min(n.reported_at) filter (
+    where n.is_delivered and n.reported_at <= :as_of::timestamptz)) - min(n.created_at))::float8
+    as entrega_o_respuesta
 from notifications n join known k using (alert_id)
 join contacts p using (contact_id)
 left join confirmations c on c.alert_id = n.alert_id and c.person = 'contact:' || n.contact_id
   and c.at <= :as_of::timestamptz
 where n.created_at >= :since::timestamptz
   and n.created_at < least(:until::timestamptz, :as_of::timestamptz) and p.watch_group <> ''
+  and n.purpose = 'alert'
 group by n.alert_id, n.contact_id, k.sector order by 1
 """,
 )

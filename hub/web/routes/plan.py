@@ -47,7 +47,8 @@ async def verify(
     console: TheConsole, session: Changing, number: Annotated[int, Path(ge=1, le=2**62)]
 ) -> Response:
     try:
-        checked = await planning.check(console, number)
+        async with console.verifying:
+            checked = await planning.check(console, number)
     except PlanError as error:
         raise Problem(404, f"{str(error).capitalize()}.") from error
     outcome = "equal" if checked.found.is_equal else "differs"

@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 VENDOR := hub/web/static/vendor/.installed
 
-.PHONY: all setup demo test lint format bench faults faults-long cluster lock clean peers
+.PHONY: all setup demo test lint format bench faults faults-long cluster telemetry-kill lock clean peers
 
 all: lint test
 
@@ -61,6 +61,10 @@ faults-long: setup peers
 
 cluster: setup
 	$(BIN)/python -m bench.cluster
+
+# A million readings into each store, which is killed meanwhile; make test does it with a tenth.
+telemetry-kill: setup peers
+	ALMENARA_TELEMETRY_POINTS=1000000 $(BIN)/pytest tests/test_hub_telemetry.py -k kill --timeout 900
 
 # --- dependencies -----------------------------------------------------------------------------------
 lock: .venv/.installed

@@ -64,7 +64,11 @@ from hub.servers.broker import EmbeddedBroker, site_secret
 from hub.servers.child import Server
 from hub.servers.postgres import EmbeddedPostgres
 from hub.settings import HubSettings
-from hub.telemetry.postgres import PostgresTelemetry, ensure_partitions
+from hub.telemetry import Keep, TelemetryError, TelemetryStore
+from hub.telemetry.influx import Access
+from hub.telemetry.partitions import ensure_partitions
+from hub.telemetry.postgres import PostgresTelemetry
+from hub.telemetry.rolling import rollup_loop
 from hub.web import server as web_server
 from hub.web import sessions, users
 from hub.web.app import create_app
@@ -98,6 +102,20 @@ def broker_folder(settings: HubSettings) -> Path:
 def rules_folder(settings: HubSettings) -> Path:
     """The municipality's own rules, beside those that come with the program."""
     return settings.data / "rules"
+
+
+def influx_access(settings: HubSettings) -> Access:
+    """Raises :class:`TelemetryError` where the settings do not say it all."""
+    token_file = settings.influxdb_token_file
+    if not settings.influxdb_url or not settings.influxdb_org or token_file is None:
+        raise TelemetryError("faltan ajustes de InfluxDB: influxdb_url, influxdb_org e influxdb_token_file")
+    return Access(
+        url=settings.influxdb_url.rstrip("/"),
+        org=settings.influxdb_org,
+        bucket=settings.influxdb_bucket,
+        token=token_file.read_text("utf-8").strip(),
+        ca_file=str(settings.influxdb_ca_file or ""),
+    )
 
 
 # ---------------------------------------------------------------------------------------- database
@@ -341,6 +359,9 @@ class Parts:
     work: Mapping[str, Work]
     senders: notify.Senders | None
     notify_wake: asyncio.Event
+    stores: Sequence[TelemetryStore]
+    """The first one takes what comes; another may still hold history."""
+    store_loops: Sequence[Loop]
     command_wake: asyncio.Event = field(default_factory=asyncio.Event)
     registry_changed: asyncio.Event = field(default_factory=asyncio.Event)
     bus: AlertBus = field(default_factory=AlertBus)
@@ -419,7 +440,11 @@ def _intake_loops(parts: Parts) -> list[Loop]:
         parts.leases.run_loop(parts.work),
         flush_loop(intake.presence, parts.listening, hub.pool, clock),
         alerts.calm_loop(hub.pool, clock),
-        upkeep.upkeep_loop(hub.pool, clock, hub.settings.telemetry_days, hub.settings.event_days),
+        upkeep.upkeep_loop(
+            hub.pool, clock, parts.stores, hub.settings.telemetry_days, hub.settings.event_days
+        ),
+        rollup_loop(intake.telemetry, hub.pool, clock),
+        *parts.store_loops,
     ]
     if hub.settings.jetstream:
         loops.append(_from_cluster(hub, intake, clock, parts.listening[0]))
@@ -470,7 +495,8 @@ async def _make_parts(hub: Hub, clock: Clock, stack: AsyncExitStack) -> Parts:
         wake=notify_wake.set,
         metrics=hub.metrics,
     )
-    intake = await _intake(hub, rules, reaction, clock, stack)
+    stores, store_loops = await _telemetry_stores(hub, clock, stack)
+    intake = await _intake(hub, rules, reaction, stores[0], clock, stack)
     listening = [Listening(LANES) for _ in range(hub.settings.shards)]
     leases, work = _shared_work(hub, intake, listening, clock)
     return Parts(
@@ -488,6 +514,8 @@ async def _make_parts(hub: Hub, clock: Clock, stack: AsyncExitStack) -> Parts:
         work=work,
         senders=senders,
         notify_wake=notify_wake,
+        stores=stores,
+        store_loops=store_loops,
     )
 
 
@@ -504,7 +532,12 @@ def _senders(hub: Hub, outfit: Outfit, clock: Clock) -> notify.Senders:
 
 
 async def _intake(
-    hub: Hub, rules: RuleWork, reaction: Reaction, clock: Clock, stack: AsyncExitStack
+    hub: Hub,
+    rules: RuleWork,
+    reaction: Reaction,
+    telemetry: TelemetryStore,
+    clock: Clock,
+    stack: AsyncExitStack,
 ) -> Intake:
     alarm_pool = await connect(hub.dsn, max_size=2, warm=reaction.warm)
     stack.push_async_callback(_close, alarm_pool)
@@ -516,7 +549,7 @@ async def _intake(
         react=reaction,
         at_once=reaction.at_once,
         send_receipt=lambda gateway, receipt: _send_receipt(hub, gateway, receipt),
-        telemetry=PostgresTelemetry(),
+        telemetry=telemetry,
         offsets=ClockOffsets(),
         presence=Presence(),
         metrics=hub.metrics,
@@ -698,6 +731,23 @@ def _notify_settings(settings: HubSettings) -> notify.NotifySettings:
         emergency_number=settings.emergency_number,
         emergency_numbers=settings.emergency_numbers_by_kind,
     )
+
+
+async def _telemetry_stores(
+    hub: Hub, clock: Clock, stack: AsyncExitStack
+) -> tuple[list[TelemetryStore], list[Loop]]:
+    """The store of the settings, then one that may still hold history, which grows old there too; loops."""
+    settings = hub.settings
+    keep = Keep(settings.telemetry_days, settings.telemetry_rollup_days)
+    in_postgres = PostgresTelemetry(keep)
+    if settings.telemetry_store == "postgresql" or not hub.does("intake"):
+        return [in_postgres], []
+    from hub.telemetry.influx.store import open_influx
+
+    folder, room = settings.data / "telemetry", settings.telemetry_spool_mb * 2**20
+    opening = open_influx(influx_access(settings), folder, room, keep, hub.metrics)
+    in_influx = await stack.enter_async_context(opening)
+    return [in_influx, in_postgres], [in_influx.send_loop(hub.pool, clock)]
 
 
 def _web_settings(settings: HubSettings) -> WebSettings:

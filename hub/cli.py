@@ -18,6 +18,7 @@ try:
     from hub.plan.cli import add_plan
     from hub.rule_work.cli import add_rules
     from hub.settings import HubSettings, SettingsError, load
+    from hub.telemetry_commands import add_telemetry
 except ModuleNotFoundError as error:  # a gateway's installation holds the edge alone
     sys.exit(f"almenara-hub: falta {error.name}; instale el hub con: pip install 'almenara[hub]'")
 
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     add_rules(commands, _add_server_options)
     add_sms(commands)
     add_plan(commands, _add_server_options)
+    add_telemetry(commands, _add_server_options)
     _add_users(commands)
     return top
 
@@ -343,6 +345,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
     from hub.notify.policy_file import PolicyFileError
     from hub.plan.errors import PlanError
     from hub.servers import ServerError
+    from hub.telemetry import TelemetryError
     from hub.web.assets import AssetsMissingError
     from hub.web.server import WebServerError
     from hub.web.users import UserError
@@ -352,6 +355,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
         WebServerError,
         DatabaseError,
         ServerError,
+        TelemetryError,
         UserError,
         BulletinError,
         CalendarError,

@@ -15,7 +15,8 @@ import msgspec
 from hub.database import Pool
 from hub.intake.partitions import ensure_event_partitions
 from hub.rules.schedule import SANTIAGO
-from hub.telemetry.postgres import ensure_partitions
+from hub.telemetry import rollups
+from hub.telemetry.partitions import ensure_partitions
 
 INHABITANTS = 28_400
 SEED = 20261124
@@ -251,6 +252,7 @@ async def write(pool: Pool, length: Length, seed: int = SEED) -> Written:
     written = Written(devices=len(fleet))
     await _write_cases(pool, fleet, ids, length, seed, written)
     await _write_values(pool, fleet, ids, length, seed, written)
+    await rollups.note_all(pool)
     for table in ("events", "telemetry", "alerts"):
         await pool.execute(f"analyze {table}")
     return written

@@ -66,6 +66,19 @@ class Metrics:
         self.connected = Gauge(
             "almenara_broker_connected", "1 while the lane is connected", ["lane"], registry=r
         )
+        self.telemetry_waiting = Gauge(
+            "almenara_telemetry_waiting_bytes",
+            "Confirmed telemetry on our disk that InfluxDB does not have yet",
+            registry=r,
+        )
+        self.telemetry_dropped = Counter(
+            "almenara_telemetry_dropped", "Readings that a full spool had to give up", registry=r
+        )
+        self.telemetry_rejected = Counter(
+            "almenara_telemetry_rejected",
+            "Readings that InfluxDB does not take; see rejected.lines",
+            registry=r,
+        )
         self.restarts = Gauge(
             "almenara_server_restarts", "Restarts of an embedded server", ["server"], registry=r
         )

@@ -8,6 +8,7 @@ import os
 import ssl
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import phonenumbers
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -20,6 +21,17 @@ from pydantic_settings import (
 
 from hub.mqtt.link import Address
 from hub.notify.transports.spec import AnySpec, FileSpec
+
+_FILES = (
+    "mqtt_password_file",
+    "mqtt_ca_file",
+    "mqtt_cert_file",
+    "mqtt_key_file",
+    "geojson",
+    "influxdb_token_file",
+    "influxdb_ca_file",
+)
+_OWN_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 class SettingsError(Exception):
@@ -75,7 +87,33 @@ class HubSettings(BaseSettings):
     transports: tuple[AnySpec, ...] = Field(
         (), description="transportes de mensajes, en orden libre; vacío: solo el archivo «sms_file»"
     )
-    telemetry_days: int = Field(400, ge=1, description="días que se conserva la telemetría")
+    telemetry_days: int = Field(
+        400, ge=1, description="días que se conservan las mediciones y sus resúmenes por minuto"
+    )
+    telemetry_rollup_days: int = Field(
+        3650, ge=30, description="días que se conservan los resúmenes por hora y por día"
+    )
+    telemetry_store: Literal["postgresql", "influxdb"] = Field(
+        "postgresql", description="dónde se guardan las mediciones"
+    )
+    influxdb_url: str = Field(
+        "", description="dirección de InfluxDB 2, por ejemplo https://series.comuna.cl:8086"
+    )
+    influxdb_org: str = Field("", description="organización en InfluxDB")
+    influxdb_bucket: str = Field(
+        "almenara", description="bucket de las mediciones; los resúmenes van en BUCKET/1m, /1h y /1d"
+    )
+    influxdb_token_file: Path | None = Field(
+        None, description="archivo que contiene el token de InfluxDB, legible solo para el hub"
+    )
+    influxdb_ca_file: Path | None = Field(
+        None, description="certificado de la autoridad de InfluxDB; vacío: las del sistema"
+    )
+    telemetry_spool_mb: int = Field(
+        1024,
+        ge=16,
+        description="MB de disco mientras InfluxDB no responde; llenos, se pierden las mediciones más viejas",
+    )
     event_days: int = Field(3650, ge=30, description="días que se conservan los eventos")
     role: Literal["all", "intake", "notify", "web"] = Field("all", description="tareas de este proceso")
     shards: int = Field(
@@ -120,7 +158,7 @@ class HubSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _files(self) -> "HubSettings":
-        for name in ("mqtt_password_file", "mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file", "geojson"):
+        for name in _FILES:
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 raise ValueError(f"{name}: no existe el archivo {path}")
@@ -132,6 +170,21 @@ class HubSettings(BaseSettings):
             raise ValueError("mqtt: varios nodos solo con jetstream; indique uno")
         if (self.mqtt_cert_file is None) != (self.mqtt_key_file is None):
             raise ValueError("mqtt_cert_file y mqtt_key_file van juntos")
+        return self
+
+    @model_validator(mode="after")
+    def _influxdb(self) -> "HubSettings":
+        url = urlsplit(self.influxdb_url)
+        if self.influxdb_url and (url.scheme not in ("http", "https") or not url.hostname):
+            raise ValueError("influxdb_url: escriba por ejemplo https://series.comuna.cl:8086")
+        if url.scheme == "http" and url.hostname not in _OWN_MACHINE:
+            raise ValueError("influxdb_url: el token viajaría a la vista; use https fuera de este equipo")
+        if "/" in self.influxdb_bucket or not self.influxdb_bucket:
+            raise ValueError("influxdb_bucket: escriba un nombre sin barra (/)")
+        if self.telemetry_store == "influxdb":
+            for name in ("influxdb_url", "influxdb_org", "influxdb_token_file"):
+                if not getattr(self, name):
+                    raise ValueError(f'{name}: hace falta para telemetry_store = "influxdb"')
         return self
 
     @classmethod

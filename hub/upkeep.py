@@ -1,12 +1,13 @@
 """Hourly upkeep: partitions ahead, old ones away. What grows has its end here or in its own room."""
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from hub.clock import Clock
 from hub.database import UNAVAILABLE, Pool
 from hub.intake.partitions import drop_old_event_partitions, ensure_event_partitions
-from hub.telemetry.postgres import drop_old_partitions, ensure_partitions
+from hub.telemetry import TelemetryError, TelemetryStore
 
 log = logging.getLogger(__name__)
 
@@ -14,21 +15,27 @@ CADENCE_S = 3600.0
 COMMAND_DAYS = 400
 
 
-async def upkeep_loop(pool: Pool, clock: Clock, telemetry_days: int, event_days: int) -> None:
+async def upkeep_loop(
+    pool: Pool, clock: Clock, stores: Sequence[TelemetryStore], telemetry_days: int, event_days: int
+) -> None:
     while True:
         try:
-            await upkeep(pool, clock.now(), telemetry_days, event_days)
+            await upkeep(pool, clock.now(), stores, telemetry_days, event_days)
         except UNAVAILABLE as error:
             log.warning("upkeep waits: database away (%s)", type(error).__name__)
         await clock.sleep(CADENCE_S)
 
 
-async def upkeep(pool: Pool, now: datetime, telemetry_days: int, event_days: int) -> None:
+async def upkeep(
+    pool: Pool, now: datetime, stores: Sequence[TelemetryStore], telemetry_days: int, event_days: int
+) -> None:
     """One round; each step stands alone, so the next hour finishes what this one could not."""
-    await ensure_partitions(pool, now.date())
     await ensure_event_partitions(pool, now.date())
-    for name in await drop_old_partitions(pool, now.date(), telemetry_days):
-        log.info("dropped %s: older than %d days", name, telemetry_days)
+    for store in stores:
+        try:
+            await store.retain(pool, now)
+        except TelemetryError as error:
+            log.warning("the telemetry in %s keeps its old readings for now: %s", store.name, error)
     for name in await drop_old_event_partitions(pool, now.date(), event_days):
         log.info("dropped %s: older than %d days", name, event_days)
     for table, column, days in (

@@ -25,7 +25,8 @@ from hub.metrics import Metrics
 from hub.mqtt.packets import Message
 from hub.rule_work.work import RuleWork
 from hub.rules.library import ready_rules
-from hub.telemetry.postgres import PostgresTelemetry, drop_old_partitions, ensure_partitions
+from hub.telemetry.partitions import drop_old_partitions, ensure_partitions
+from hub.telemetry.postgres import PostgresTelemetry
 
 GATEWAY = "gw-boldos"
 BUTTON = contract.device_urn("boton-1")

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from bench.figures import Section
-from bench.measures import backlog, edge, growth, hubs, memory, packs, press, throughput
+from bench.measures import backlog, edge, growth, hubs, memory, packs, press, telemetry_store, throughput
 from bench.setting import Setting
 
 MEASURES: dict[str, Callable[[Setting], Awaitable[Section]]] = {
@@ -15,5 +15,6 @@ MEASURES: dict[str, Callable[[Setting], Awaitable[Section]]] = {
     "memory": memory.measure,
     "edge": edge.measure,
     "growth": growth.measure,
+    "telemetry_store": telemetry_store.measure,
 }
 """In the order of the report."""

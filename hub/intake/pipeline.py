@@ -36,8 +36,7 @@ from hub.intake.presence import Presence
 from hub.metrics import Metrics
 from hub.rule_work.work import React, RuleWork, Verdict
 from hub.rules.model import Happening
-from hub.telemetry import Point
-from hub.telemetry.postgres import PostgresTelemetry
+from hub.telemetry import Point, TelemetryStore
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +67,7 @@ class Intake:
     rules: RuleWork
     react: React
     send_receipt: SendReceipt
-    telemetry: PostgresTelemetry
+    telemetry: TelemetryStore
     offsets: ClockOffsets
     presence: Presence
     metrics: Metrics

@@ -109,6 +109,8 @@ async def _rehearse(settings: HubSettings, arguments: argparse.Namespace) -> int
         print(error, file=sys.stderr)
         return 2
     until = datetime.now(UTC)
+    if settings.telemetry_store != "postgresql":
+        print("el ensayo mira solo las mediciones que están en PostgreSQL", file=sys.stderr)
     async with open_database(settings) as pool:
         found = await rehearse(pool, rules, Span(until - length, until), _progress)
     print(json.dumps(found.as_json()) if arguments.json else _text(found))

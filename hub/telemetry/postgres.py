@@ -1,12 +1,27 @@
 """Telemetry in PostgreSQL: day partitions, the natural key as primary key, the newest reading beside it."""
 
+import logging
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 
-from edge.contract import FUTURE_TOLERANCE
-from hub.database import Connection, Pool, partitions
+from hub.database import Connection, Pool
 from hub.database.arrays import literal, or_none
-from hub.telemetry import Point
+from hub.telemetry import (
+    MAX_ROWS,
+    Aggregate,
+    Health,
+    Keep,
+    Point,
+    Reading,
+    Resolution,
+    Series,
+    resolution_for,
+    rollups,
+)
+from hub.telemetry.partitions import drop_old_partitions, ensure_partitions
+from hub.telemetry.quantities import Quantities, latest, newest
+
+log = logging.getLogger(__name__)
 
 # One statement, so that a batch from which nothing follows costs one round trip. A reading from the future is
 # kept but never becomes the newest one. The newest ones come in one order from every hub: two batches that
@@ -19,7 +34,7 @@ _WRITE = """
     ), stored as (
       insert into telemetry (device_id, quantity_id, at, value, text)
       select device_id, quantity_id, at, value, text from points
-      on conflict do nothing returning 1
+      on conflict do nothing returning at
     ), latest as (
       insert into telemetry_latest as latest (device_id, quantity_id, at, value, text)
       select device_id, quantity_id, at, value, text from points
@@ -27,45 +42,41 @@ _WRITE = """
       on conflict (device_id, quantity_id) do update
       set at = excluded.at, value = excluded.value, text = excluded.text
       where excluded.at > latest.at
+    ), changed as (
+      insert into telemetry_changes (store, slot)
+      select distinct 'postgresql', date_bin('10 minutes', at, 'epoch') from stored
     )
     select count(*) from stored
 """
-_QUANTITY = """
-    with made as (
-      insert into quantities (name, unit) values ($1, $2) on conflict do nothing returning quantity_id)
-    select quantity_id from made
-    union all select quantity_id from quantities where name = $1 and unit = $2 limit 1
+_RAW = """
+    select at, 1 as n, value as sum, value as min, value as max from telemetry
+    where device_id = $1 and quantity_id = $2 and at >= $3 and at < $4 and value is not null
+    order by at limit $5
 """
-# More names than this from the field is a fault or an attack, not a quantity.
-_MAX_QUANTITIES = 5000
+_ROLLED = """
+    select at, n, sum, min, max from {table}
+    where device_id = $1 and quantity_id = $2 and at >= $3 and at < $4 order by at limit $5
+"""
 
 
 class PostgresTelemetry:
     """Implements :class:`hub.telemetry.TelemetryStore`."""
 
-    def __init__(self) -> None:
-        self._quantity_ids: dict[tuple[str, str], int] = {}
+    name = rollups.STORE
+    portion = rollups.PORTION
+
+    def __init__(self, keep: Keep = Keep()) -> None:  # noqa: B008 - frozen
+        self._keep = keep
+        self._quantities = Quantities()
 
     async def load(self, pool: Pool) -> None:
-        rows = await pool.fetch("select quantity_id, name, unit from quantities")
-        self._quantity_ids = {(r["name"], r["unit"]): r["quantity_id"] for r in rows}
+        await self._quantities.load(pool)
 
     async def prepare(self, pool: Pool, points: Iterable[Point]) -> None:
-        """Give every new quantity its number, outside of the batch's transaction."""
-        for key in {(p.quantity, p.unit) for p in points} - self._quantity_ids.keys():
-            if len(self._quantity_ids) >= _MAX_QUANTITIES:
-                break
-            quantity_id = await pool.fetchval(_QUANTITY, *key)
-            if quantity_id is None:  # another hub made it between the two halves of the statement
-                quantity_id = await pool.fetchval(_QUANTITY, *key)
-            self._quantity_ids[key] = quantity_id
+        await self._quantities.prepare(pool, points)
 
     async def write(self, executor: Connection | Pool, points: Sequence[Point], now: datetime) -> int:
-        known = [
-            (quantity_id, p)
-            for p in points
-            if (quantity_id := self._quantity_ids.get((p.quantity, p.unit))) is not None
-        ]
+        known = self._quantities.known(points)
         if not known:
             return 0
         return int(
@@ -76,38 +87,41 @@ class PostgresTelemetry:
                 literal([p.at for _, p in known]),
                 literal([p.value for _, p in known]),
                 or_none([p.text for _, p in known]),
-                literal(_newest(known, now + FUTURE_TOLERANCE)),
+                literal(newest(known, now)),
             )
         )
 
+    async def history(
+        self,
+        pool: Pool,
+        series: Series,
+        since: datetime,
+        until: datetime,
+        resolution: Resolution | None = None,
+    ) -> list[Aggregate]:
+        resolution = resolution or resolution_for(until - since)
+        sql = _RAW if resolution is Resolution.RAW else _ROLLED.format(table=rollups.TABLES[resolution])
+        key = (series.quantity, series.unit)
+        if key not in self._quantities.ids:
+            await self._quantities.load(pool)
+        quantity_id = self._quantities.ids.get(key)
+        rows = await pool.fetch(sql, series.device_id, quantity_id, since, until, MAX_ROWS)
+        return [Aggregate(*row) for row in rows]
 
-def _newest(known: Sequence[tuple[int, Point]], limit: datetime) -> list[bool]:
-    """Which of the points is the newest of its series in the batch, and not from the future."""
-    newest: dict[tuple[int, int], int] = {}
-    for index, (quantity_id, p) in enumerate(known):
-        key = (p.device_id, quantity_id)
-        if p.at <= limit and ((best := newest.get(key)) is None or known[best][1].at < p.at):
-            newest[key] = index
-    marks = [False] * len(known)
-    for index in newest.values():
-        marks[index] = True
-    return marks
+    async def latest(self, pool: Pool, device_ids: Sequence[int]) -> list[Reading]:
+        return await latest(pool, device_ids)
 
+    async def roll_up(self, pool: Pool, now: datetime) -> int:
+        return await rollups.roll_up(pool, now - timedelta(days=self._keep.raw_days - 1))
 
-def day_bounds(day: date) -> tuple[datetime, datetime]:
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return start, start + timedelta(days=1)
+    async def retain(self, pool: Pool, now: datetime) -> None:
+        today = now.date()
+        for table in ("telemetry", "telemetry_1m"):
+            await ensure_partitions(pool, today, table=table)
+            for name in await drop_old_partitions(pool, today, self._keep.raw_days, table):
+                log.info("dropped %s: older than %d days", name, self._keep.raw_days)
+        await rollups.delete_old(pool, now, self._keep)
 
-
-async def ensure_partitions(pool: Pool, today: date, days_ahead: int = 7) -> int:
-    """Make the day partitions of yesterday until ``days_ahead``; returns how many were new."""
-    made = 0
-    for offset in range(-1, days_ahead + 1):
-        day = today + timedelta(days=offset)
-        made += await partitions.ensure(pool, "telemetry", f"{day:%Y%m%d}", "at", *day_bounds(day))
-    return made
-
-
-async def drop_old_partitions(pool: Pool, today: date, keep_days: int) -> list[str]:
-    """Drop day partitions that ended more than ``keep_days`` ago; returns their names."""
-    return await partitions.drop_before(pool, "telemetry", f"{today - timedelta(days=keep_days):%Y%m%d}")
+    async def health(self, pool: Pool) -> Health:
+        version = await pool.fetchval("select current_setting('server_version')")
+        return Health(True, f"PostgreSQL {version}")

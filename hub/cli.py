@@ -337,6 +337,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
     """Errors that the person at the keyboard can mend: shown as one line, without a traceback."""
     from edge.contract import ContractError
     from hub.alerts.catalogue import CatalogueError
+    from hub.app import HubError
     from hub.database import DatabaseError
     from hub.notify.bulletins import BulletinError
     from hub.notify.calendars import CalendarError
@@ -352,6 +353,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
 
     return (
         AssetsMissingError,
+        HubError,
         WebServerError,
         DatabaseError,
         ServerError,

@@ -164,6 +164,17 @@ async def test_a_taken_console_port_is_named(server_folder: Path, dsn: str, mosq
     assert "Traceback" not in output
 
 
+async def test_a_second_hub_on_one_folder_is_told_so(
+    server_folder: Path, dsn: str, mosquitto: Mosquitto
+) -> None:
+    options = ("--mqtt", f"127.0.0.1:{mosquitto.port}", "--database", dsn, "--data", str(server_folder))
+    async with hub_process(server_folder / "first", *options):
+        code, output = await run("hub.cli", "serve", *options, "--http", "127.0.0.1:0")
+    assert code == 1
+    assert "otro hub ya usa la carpeta" in output
+    assert "Traceback" not in output
+
+
 @pytest.mark.parametrize(
     "words", [(), ("serve",), ("demo",), ("devices",), ("devices", "import"), ("users", "add")]
 )

@@ -502,7 +502,7 @@ async def test_ten_thousand_waiting_texts_do_not_slow_an_urgent_one_down(pool: P
         " and (n.lease_until is null or n.lease_until <= $1) and n.transport || ' ' || n.priority || ' '"
         " || case when n.watch_group = any('{}'::text[]) then n.watch_group else '' end"
         " = any('{sms 1 ,sms 2 ,sms 3 ,sms 4 }'::text[])"
-        " order by n.priority, n.due_at limit 1 for update skip locked",
+        " order by n.priority, n.rank, n.due_at limit 1 for update skip locked",
         NOW,
     )
     assert any("notifications_due" in line[0] for line in plan), plan

@@ -220,7 +220,7 @@ where n.alert_id = $1 order by n.created_at, n.recipient limit $2
 # Each waiting text's place in the whole queue, most urgent first.
 _AHEAD = """
 select max(place)::integer from (
-  select n.alert_id, row_number() over (order by n.priority, n.due_at, n.notification_id) as place
+  select n.alert_id, row_number() over (order by n.priority, n.rank, n.due_at, n.notification_id) as place
   from notifications n where n.state = 'queued'
 ) q where alert_id = $1
 """

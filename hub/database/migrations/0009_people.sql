@@ -82,7 +82,11 @@ create index inbound_texts_due on inbound_texts (due_at) where state = 'new';
 create index inbound_texts_sender on inbound_texts (sender, received_at);
 create index inbound_texts_unseen on inbound_texts (received_at)
   where seen_by is null and state in ('unclear', 'unknown', 'limited', 'failed');
-create unique index inbound_texts_once on inbound_texts (transport, sender, sent_at, reference, md5(body));
+-- A repeat of one delivery: by the transport's own name of it, whenever it is read; without, by its instant.
+create unique index inbound_texts_named on inbound_texts (transport, sender, reference, md5(body))
+  where reference <> '';
+create unique index inbound_texts_unnamed on inbound_texts (transport, sender, sent_at, md5(body))
+  where reference = '';
 
 -- An answer that fitted several alerts, asked back once. One row a person, gone with the next answer.
 create table open_questions (

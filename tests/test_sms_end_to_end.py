@@ -45,8 +45,8 @@ MODEM = """
 kind = "modem"
 name = "modem1"
 port = "{port}"
-per_hour = 100000
-burst = 1000
+per_hour = {per_hour}
+burst = {burst}
 """
 POLICY = """
 policies:
@@ -115,6 +115,7 @@ async def world(
     people: str = PEOPLE,
     wait_s: int = LONG_S,
     message_s: float = 0.0,
+    burst: int = 1000,
     more: str = "",
 ) -> AsyncIterator[World]:
     (folder / "dispositivos.csv").write_text(DEVICES, "utf-8")
@@ -126,8 +127,9 @@ async def world(
         code, output = await run("hub.cli", room, "import", str(folder / file), "--database", dsn)
         assert code == 0, output
     port = folder / "modem"
+    modem_settings = MODEM.format(port=port, per_hour=60 * burst, burst=burst)
     config = folder / "hub.toml"
-    config.write_text(f'duty_phone = "{DUTY}"\n{MODEM.format(port=port)}{more}', "utf-8")
+    config.write_text(f'duty_phone = "{DUTY}"\n{modem_settings}{more}', "utf-8")
     options = ("--mqtt", f"127.0.0.1:{broker.port}", "--database", dsn, "--data", str(data))
     environment = {"ALMENARA_HUB_CONFIG": str(config)}
     with Emulator(port, message_s=message_s) as modem:
@@ -321,3 +323,23 @@ async def assert_expected_time_is_shown(here: World, code: str) -> None:
     waiting = await here.pool.fetchval("select count(*) from notifications where state = 'queued'")
     at = datetime.combine(now, time.fromisoformat(found[1]), SANTIAGO)
     assert 0.35 * waiting <= (at - now).total_seconds() <= 0.8 * waiting + 5
+
+
+async def test_a_sim_at_its_limit_still_takes_the_guards_of_a_life_alert(
+    server_folder: Path, dsn: str, pool: Pool, mosquitto: Mosquitto, bell: Bell
+) -> None:
+    """Of ten texts in a minute two are kept for priority 1."""
+    async with (
+        world(server_folder, dsn, pool, mosquitto, people=SIXTY, burst=10) as here,
+        gateway(here),
+    ):
+        await here.press(bell, "caseta-1", "tamper.detected")
+        await asyncio.to_thread(here.modem.wait_sent, 8)
+        waiting = "select count(*) from notifications where state = 'queued' and error like '%límite%'"
+        await eventually(lambda: pool.fetchval(waiting), 10)
+        urgent = await here.press(bell, "boton-2")
+        await eventually(lambda: any(f" {urgent} " in text for text in here.got(DUTY)), 3)
+        assert await pool.fetchval("select is_ok and not is_open from transport_states")
+        assert await pool.fetchval("select max(attempts) from notifications") <= 3
+        # the others go as the operator allows, one in six seconds
+        await asyncio.to_thread(here.modem.wait_sent, len(here.modem.sent) + 1, 15)

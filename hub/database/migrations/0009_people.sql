@@ -128,16 +128,6 @@ create table call_trees (
 );
 create index call_trees_open on call_trees (begun_at) where ended_at is null;
 
-create table calls (
-  call_id      bigint generated always as identity primary key,
-  alert_id     uuid not null references alerts,
-  contact_id   integer not null references contacts,
-  outcome      text not null check (outcome in ('answered', 'no_answer', 'coming')),
-  author       text not null,
-  at           timestamptz not null
-);
-create index calls_alert on calls (alert_id, contact_id);
-
 -- ------------------------------------------------------------------------- drills, bulletins
 
 -- Kept for ever: the proof that the chain was tried, with who answered and who did not.

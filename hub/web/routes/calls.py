@@ -10,7 +10,6 @@ from starlette.responses import RedirectResponse, Response
 from hub.notify import call_tree, calls
 from hub.notify.call_tree import Callee, Tree
 from hub.notify.calls import CallError
-from hub.notify.standing import ANSWER_LABELS
 from hub.web import audit, texts
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console
@@ -23,6 +22,13 @@ from hub.web.sessions import Session
 router = APIRouter(include_in_schema=False)
 
 _CALLS = [Depends(allowed(Permission.CALL_PEOPLE))]
+
+ANSWER_LABELS = {
+    "coming": "Va",
+    "nothing_found": "Sin novedad",
+    "help": "Pide ayuda",
+    "not_coming": "No puede",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ async def _view(console: Console, session: Session, tree: Tree) -> CallView:
 
 def _standing(callee: Callee) -> str:
     if callee.answer:
-        return ANSWER_LABELS[callee.answer].capitalize()
+        return ANSWER_LABELS[callee.answer]
     return calls.OUTCOMES.get(callee.outcome, "sin respuesta").capitalize()
 
 

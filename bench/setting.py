@@ -28,8 +28,8 @@ class Setting:
 
     @property
     def buttons(self) -> int:
-        """A button for each press of one hub's life: three levels of telemetry, and one of waiting texts."""
-        return 4 * self.scale.presses
+        """A button for each press of one hub's life: three levels of telemetry."""
+        return 3 * self.scale.presses
 
     def next_seed(self) -> int:
         """A seed of its own for every load: ids never repeat within a run, and repeat from run to run."""

@@ -47,7 +47,8 @@ async def measure(setting: Setting) -> Section:
     }
     for index in range(setting.scale.press_rounds):
         for hub in setting.trees:
-            for name, latencies in (await _one_hub(setting, hub)).items():
+            runs = await _one_hub(setting, hub) | {_waiting(hub): await _behind_texts(setting, hub)}
+            for name, latencies in runs.items():
                 found[name].append(latencies)
                 p50, p99 = quantile(latencies.hub_ms, 0.5), quantile(latencies.hub_ms, 0.99)
                 setting.say(f"press {index + 1}: {name}: p50 {p50:.2f}, p99 {p99:.2f} ms")
@@ -72,7 +73,7 @@ _FILL_TEXTS = """
 
 
 async def _one_hub(setting: Setting, name: str) -> dict[str, Latencies]:
-    """All rates on one hub, then none behind waiting texts; each with buttons that nobody has pressed."""
+    """All rates on one hub, each with buttons that nobody has pressed before."""
     ground = setting.ground
     async with (
         ground.database(PLAIN) as database,
@@ -83,11 +84,17 @@ async def _one_hub(setting: Setting, name: str) -> dict[str, Latencies]:
         for index, rate in enumerate(RATES):
             first = FIRST_BUTTON + index * setting.scale.presses
             found[_name(name, rate)] = await presses(setting, broker, hub, database, rate, first)
+        return found
+
+
+async def _behind_texts(setting: Setting, name: str) -> Latencies:
+    """A hub of its own: like the presses behind nothing, these are the first of its life."""
+    ground = setting.ground
+    async with ground.database(PLAIN) as database, ground.broker() as broker:
         await ground.query(database, _FILL_TEXTS % WAITING_TEXTS)
         await ground.query(database, "analyze notifications")
-        first = FIRST_BUTTON + len(RATES) * setting.scale.presses
-        found[_waiting(name)] = await presses(setting, broker, hub, database, 0, first)
-        return found
+        async with ground.hub(broker, database, setting.trees[name]) as hub:
+            return await presses(setting, broker, hub, database, 0, FIRST_BUTTON)
 
 
 async def presses(

@@ -86,7 +86,7 @@ async def test_a_tiny_run_makes_a_whole_report(tmp_path: Path) -> None:
     assert throughput["lost"] == press["lost"] == 0
     assert {row["events/s"]["median"] > 0 for row in throughput["rows"].values()} == {True}
     assert {"hub, live", "hub, drain", "C + COPY, no key, live"} <= throughput["rows"].keys()
-    assert len(press["rows"]) == 3
+    assert len(press["rows"]) == 4
     for row in press["rows"].values():
         assert 0 < row["hub p50 ms"]["median"] <= row["hub p99 ms"]["median"] <= row["hub max ms"]["median"]
         assert row["hub p50 ms"]["median"] <= row["end to end p50 ms"]["median"]

@@ -19,6 +19,7 @@ from hub.alerts import service as alerts
 from hub.alerts.finding import Finding
 from hub.database import Pool, connect
 from hub.notify import contacts, ledger, queue, reporting, service
+from hub.notify.calls import CallError, record_call
 from hub.notify.policy import NotifySettings
 from hub.notify.router import Router
 from hub.notify.routing import Terms
@@ -385,11 +386,11 @@ COMING = Entry(after(30), "coming")
         ([REFUSED], None, None, Standing.UNREACHABLE, "número no válido"),
         ([DELIVERED], COMING, None, Standing.ANSWERED, "voy"),
         ([REFUSED], COMING, None, Standing.ANSWERED, "voy"),
-        ([DELIVERED], None, Call(1, after(60), True), Standing.CALLED, ""),
-        ([DELIVERED], COMING, Call(1, after(60), True), Standing.CALLED, ""),
-        ([DELIVERED], COMING, Call(1, after(60), False), Standing.ANSWERED, "voy"),
-        ([DELIVERED], None, Call(1, after(60), False), Standing.UNREACHABLE, "no contestó la llamada"),
-        ([DELIVERED], None, Call(1, after(2), False), Standing.DELIVERED, ""),
+        ([DELIVERED], None, Call(1, "Ana", after(60), True), Standing.CALLED, ""),
+        ([DELIVERED], COMING, Call(1, "Ana", after(60), True), Standing.CALLED, ""),
+        ([DELIVERED], COMING, Call(1, "Ana", after(60), False), Standing.ANSWERED, "voy"),
+        ([DELIVERED], None, Call(1, "Ana", after(60), False), Standing.UNREACHABLE, "no contestó la llamada"),
+        ([DELIVERED], None, Call(1, "Ana", after(2), False), Standing.DELIVERED, ""),
     ],
 )
 def test_where_a_person_stands(
@@ -407,15 +408,39 @@ async def test_the_ledger_has_a_line_for_each_person(pool: Pool) -> None:
     await queue.mark_failed(pool, [queue.Failed(third, after(1), "número no válido", None)])
     await ledger.record_report(pool, "sms", report("Persona 0000"), after(5))
     await service.confirm(pool, alert_id, f"contact:{second.contact_id}", "coming", after(9))
-    await ledger.record_call(pool, alert_id, None, "olga", after(20), is_answered=True)
+    await record_call(pool, alert_id, None, "answered", author="olga", now=after(20))
     found = await ledger.ledger_of(pool, alert_id, after(30))
     assert [(line.recipient, line.standing) for line in found.lines] == [
+        ("turno", Standing.CALLED),
         ("Persona 0000", Standing.DELIVERED),
         ("Persona 0001", Standing.ANSWERED),
         ("Persona 0002", Standing.UNREACHABLE),
-        ("turno", Standing.CALLED),
     ]
     assert found.expected_at is None
+
+
+async def test_who_sleeps_to_texts_and_was_called_stands_on_the_ledger(pool: Pool) -> None:
+    await people(pool, 2)
+    await pool.execute(
+        "update contacts set quiet_from = '20:00', quiet_until = '08:00' where name like '%0001'"
+    )
+    alert_id = await raise_alert(pool, priority=2)
+    await pool.execute(
+        "insert into call_trees (alert_id, watch_group, quorum, begun_at) values ($1, 'Los Boldos', 2, $2)",
+        alert_id,
+        after(180),
+    )
+    asleep = await pool.fetchval("select contact_id from contacts where name like '%0001'")
+    for outcome, at_s in (("no_answer", 190), ("answered", 200)):
+        await record_call(pool, alert_id, asleep, outcome, author="olga", now=after(at_s))
+    found = await ledger.ledger_of(pool, alert_id, after(210))
+    assert [(line.recipient, line.standing, line.texts) for line in found.lines] == [
+        ("turno", Standing.QUEUED, 1),
+        ("Persona 0000", Standing.QUEUED, 1),
+        ("Persona 0001", Standing.CALLED, 0),
+    ]
+    with pytest.raises(CallError):
+        await record_call(pool, alert_id, 999, "answered", author="olga", now=after(220))
 
 
 async def test_who_still_waits_is_told_when(pool: Pool) -> None:
@@ -502,7 +527,7 @@ async def test_ten_thousand_waiting_texts_do_not_slow_an_urgent_one_down(pool: P
         " and (n.lease_until is null or n.lease_until <= $1) and n.transport || ' ' || n.priority || ' '"
         " || case when n.watch_group = any('{}'::text[]) then n.watch_group else '' end"
         " = any('{sms 1 ,sms 2 ,sms 3 ,sms 4 }'::text[])"
-        " order by n.priority, n.due_at limit 1 for update skip locked",
+        " order by n.priority, n.rank, n.due_at limit 1 for update skip locked",
         NOW,
     )
     assert any("notifications_due" in line[0] for line in plan), plan

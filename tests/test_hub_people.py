@@ -18,7 +18,8 @@ from hub.alerts.lifecycle import Reason
 from hub.database import Pool
 from hub.notify import bulletins, call_tree, contacts, drills, groups, people_work
 from hub.notify.bulletins import BulletinError
-from hub.notify.call_tree import Callee, CallError, next_to_call
+from hub.notify.call_tree import Callee, next_to_call
+from hub.notify.calls import CallError, record_call
 from hub.notify.contact_file import COLUMNS
 from hub.notify.drills import DrillError
 from hub.notify.phones import masked, sender_of
@@ -172,9 +173,7 @@ async def test_three_minutes_without_a_quorum_and_the_room_calls(village: Villag
 
 
 async def record(village: Village, alert: alerts.Alert, contact_id: int, outcome: str, at_s: float) -> None:
-    await call_tree.record_call(
-        village.pool, alert.alert_id, contact_id, outcome, author="olga", now=after(at_s)
-    )
+    await record_call(village.pool, alert.alert_id, contact_id, outcome, author="olga", now=after(at_s))
 
 
 async def test_nobody_is_called_for_a_quorum_in_time_a_drill_or_a_reserved_alert(village: Village) -> None:
@@ -187,7 +186,7 @@ async def test_nobody_is_called_for_a_quorum_in_time_a_drill_or_a_reserved_alert
     await village.alert("vif:1", kind="vif")
     assert await call_tree.watch_quorums(village.pool, after(600)) == 0
     with pytest.raises(CallError, match="no está en la lista"):
-        await record(village, alert, 1, "coming", 601)
+        await record(village, alert, 999, "coming", 601)
 
 
 # ------------------------------------------------------------------------------------------ drills

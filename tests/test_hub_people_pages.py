@@ -93,7 +93,20 @@ async def test_the_next_person_to_call_with_the_number_and_what_became_of_it(
     text = (await operator.client.get("/llamadas")).text
     assert "+56987650002" in text  # Luis
     assert "No contesta" in text
-    assert "+569" not in (await operator.client.get(f"/alertas/{alert.alert_id}")).text
+    # the alert shows the same calls, and no number
+    detail = (await operator.client.get(f"/alertas/{alert.alert_id}")).text
+    assert "+569" not in detail
+    assert "Llame ahora a <strong>Luis Soto</strong>" in detail
+    assert "no contestó la llamada" in detail
+    assert f"/llamadas#alerta-{alert.code}" in detail
+    # and what is noted there moves the list of calls on
+    luis = await site.pool.fetchval("select contact_id from contacts where phone = $1", LUIS)
+    noted = fields | {"persona": str(luis), "resultado": "coming"}
+    assert (await operator.client.post(f"/alertas/{alert.alert_id}/llamada", data=noted)).status_code == 303
+    assert await village.answers(alert.alert_id) == {"Ana Rojas": "coming", "Luis Soto": "coming"}
+    await call_tree.watch_quorums(site.pool, after(210))
+    ended = (await operator.client.get(f"/alertas/{alert.alert_id}")).text
+    assert "2 de 2</span> confirmados" in ended
     bad = await operator.client.post(f"/llamadas/{alert.alert_id}", data=fields | {"resultado": "quizás"})
     assert bad.status_code == 422
     nobody = await operator.client.post(f"/llamadas/{alert.alert_id}", data=fields | {"persona": "999"})

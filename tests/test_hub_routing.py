@@ -1,5 +1,6 @@
 """Which transport takes which texts, and the breaker that holds one back. Pure."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -142,6 +143,42 @@ def test_a_wrong_number_opens_no_breaker() -> None:
     for _ in range(OPEN_AFTER):
         one.failed("modem", TransportError("sin red", permanent=False))
     assert not one.condition("modem").is_well
+
+
+def limit(rest_s: float = 60) -> TransportError:
+    return TransportError("la SIM llegó a su límite", permanent=False, rest_s=rest_s)
+
+
+def claimed(one: Router, name: str) -> set[str]:
+    share = one.share(name)
+    return set() if share is None else set(share.wants.keys) & SMS
+
+
+def test_a_sim_at_its_limit_is_well_and_still_takes_life_alerts() -> None:
+    one, woken = router("modem", "entel"), []
+    one.on_change = lambda: woken.append(1)
+    for _ in range(OPEN_AFTER + 1):
+        one.failed("modem", limit(), priority=3)
+    assert one.condition("modem").breaker == Breaker()
+    assert one.condition("modem").is_well
+    assert claimed(one, "modem") == {"sms 1 ", "sms 2 "}
+    assert claimed(one, "entel") == {"sms 3 ", "sms 4 "}
+    assert woken
+    one.sent("modem", 4)  # out of the reserve
+    assert claimed(one, "entel") == {"sms 3 ", "sms 4 "}
+
+
+def test_what_only_a_resting_sim_takes_waits_for_it() -> None:
+    clock = VirtualClock(NOW)
+    one = Router([terms("modem")], clock)
+    one.failed("modem", limit(), priority=2)
+    assert claimed(one, "modem") == {"sms 1 "}
+    one.failed("modem", limit(20), priority=1)
+    assert claimed(one, "modem") == set()
+    asyncio.run(clock.advance(20))
+    assert claimed(one, "modem") == SMS
+    one.sent("modem", 4)
+    assert one.condition("modem").rest is None
 
 
 def test_whoever_may_take_over_is_woken_once() -> None:

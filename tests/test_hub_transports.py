@@ -271,16 +271,16 @@ async def test_a_call_is_noted_on_the_ledger(site: Site) -> None:
     operator = await site.person("olga")
     path = f"/alertas/{alert.alert_id}"
     assert "En cola" in (await operator.client.get(path)).text
-    answer = await note_call(operator.client, path, operator.csrf, resultado="contesto")
+    answer = await note_call(operator.client, path, operator.csrf, resultado="answered")
     assert answer.status_code == 303
     page = (await operator.client.get(path)).text
     assert "Contestó la llamada" in page
-    [line] = await site.pool.fetch("select login, detail from audit where detail like 'llamada%'")
-    assert tuple(line) == ("olga", "llamada contesto turno")
-    stranger = await note_call(operator.client, path, operator.csrf, resultado="contesto", persona="999")
+    [line] = await site.pool.fetch("select login, detail from audit where action = 'person_called'")
+    assert tuple(line) == ("olga", "turno answered")
+    stranger = await note_call(operator.client, path, operator.csrf, resultado="answered", persona="999")
     assert stranger.status_code == 422
     auditor = await site.person("aida")
-    refused = await note_call(auditor.client, path, auditor.csrf, resultado="contesto")
+    refused = await note_call(auditor.client, path, auditor.csrf, resultado="answered")
     assert refused.status_code == 403
 
 

@@ -55,6 +55,27 @@ async def test_a_text_goes_out_and_its_receipt_comes_back(smsc: Smsc) -> None:
     assert (report.reference, report.is_delivered) == (references[0], True)
 
 
+async def test_a_reply_that_is_brought_again_for_want_of_an_answer_keeps_its_name(smsc: Smsc) -> None:
+    order = {"from": "56987650001", "text": "1", "coding": 0}
+    async with bound(smsc) as transport:
+        events = transport.events()
+        await smsc.tell(mo=order)
+        first = await next_event(events)  # taken, and not answered before the line breaks
+        await smsc.tell(drop=True)
+        await eventually(lambda: len([line for line in smsc.heard if "bound" in line]) == 2, 10)
+        await eventually(lambda: is_ok(transport))
+        await smsc.tell(mo=order)
+        await smsc.tell(mo=order)
+        repeat, another = await next_event(events), await next_event(events)
+        assert isinstance(another, Inbound)
+        assert repeat == first
+        assert another.reference != first.reference
+        asked = asyncio.create_task(anext(events))
+        await eventually(lambda: len([line for line in smsc.heard if "mo_answered" in line]) == 2)
+        asked.cancel()
+        await asyncio.wait([asked])
+
+
 async def test_a_receipt_is_answered_only_after_it_was_taken(smsc: Smsc) -> None:
     async with bound(smsc) as transport:
         events = transport.events()

@@ -1,6 +1,7 @@
 """Gammu SMSD as a transport: Debian's daemon on PostgreSQL, with the emulated modem behind it."""
 
 import asyncio
+import re
 import shutil
 import signal
 import uuid
@@ -152,6 +153,8 @@ async def test_texts_parts_reports_and_replies_through_the_real_daemon(
         modem.receive(PHONE, "Sí, voy. " + "x" * 100)
         [reply] = await heard(transport, 1)
     assert isinstance(reply, Inbound)
+    # its number alone comes round again with another database of SMSD
+    assert re.fullmatch(r"\d+:\d{10}", reply.reference)
     assert (reply.sender, reply.text) == (PHONE, "Sí, voy. " + "x" * 100)
     connection = await asyncpg.connect(smsd_dsn)
     assert await connection.fetchval('select count(*) from inbox where not "Processed"') == 0

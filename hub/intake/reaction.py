@@ -63,7 +63,7 @@ _AT_ONCE = statement(
     result="""
 select o.alert_id, o.code, o.kind, o.priority, o.dedup_key, o.opened, o.raised, told.count as rung,
   case when o.parent_id is null then pg_notify('alerts', o.alert_id::text) end as heard,
-  q.notification_id, q.contact_id, q.recipient, q.transport, q.priority as urgency, q.text, q.due_at,
+  q.notification_id, q.contact_id, q.recipient, q.transport, q.priority as urgency, q.rank, q.text, q.due_at,
   q.attempts, q.lease_until, q.created_at, p.phone
 from outcomes o cross join all_new cross join all_kept cross join told
 left join queued q using (alert_id)
@@ -108,7 +108,7 @@ class Reaction:
             return None
         outcomes = opening.outcomes(found)
         note_opened(outcomes, findings)
-        claimed = [_claimed(row) for row in found if row["lease_until"] is not None]
+        claimed = [_claimed(row) for row in queue.claimed_rows(found)]
         return lambda: self._tell(outcomes, claimed)
 
     async def warm(self, connection: Connection) -> None:

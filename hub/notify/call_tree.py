@@ -13,18 +13,11 @@ from typing import Any
 from hub.alerts import service as alerts
 from hub.alerts.model import RESTRICTED_KINDS
 from hub.database import Connection, Pool
-from hub.notify import following
-from hub.notify.service import confirm
 
 MAX_ROUNDS = 2
 """How often somebody who does not answer the telephone is called."""
 BATCH = 50
-OUTCOMES: Mapping[str, str] = {"answered": "contesta", "no_answer": "no contesta", "coming": "va"}
 ROLE_ORDER: Mapping[str, int] = {"base": 0, "guia": 1, "suplente": 2}
-
-
-class CallError(Exception):
-    """A call that cannot be noted; the message is Spanish."""
 
 
 # Alerts that a group was told of and that wait for it; a patrol takes a quarter of an hour to the hills, so a
@@ -182,33 +175,3 @@ async def open_trees(pool: Pool, limit: int = BATCH) -> list[Tree]:
 async def tree_of(pool: Pool, alert_id: uuid.UUID) -> Tree | None:
     rows = await pool.fetch(_TREES, alert_id, 1)
     return Tree(**dict(rows[0])) if rows else None
-
-
-async def record_call(
-    pool: Pool, alert_id: uuid.UUID, contact_id: int, outcome: str, *, author: str, now: datetime
-) -> None:
-    """What became of a call: ``answered``, ``no_answer`` or ``coming``, by whoever called.
-
-    The one place where a delivery ledger learns of ``called`` and ``unreachable``. Raises :class:`CallError`.
-    """
-    if outcome not in OUTCOMES:
-        raise CallError("Elija contesta, no contesta o va.")
-    async with pool.acquire() as connection, connection.transaction():
-        alert = await alerts.locked_alert(connection, alert_id)
-        callee = next((c for c in await callees(connection, alert_id) if c.contact_id == contact_id), None)
-        if callee is None:
-            raise CallError("Esa persona no está en la lista de llamados de esta alerta.")
-        await connection.execute(
-            "insert into calls (alert_id, contact_id, outcome, author, at) values ($1, $2, $3, $4, $5)",
-            alert_id,
-            contact_id,
-            outcome,
-            author,
-            now,
-        )
-        note = f"{callee.name}: {OUTCOMES[outcome]}"
-        await alerts.add_line(connection, alert, "called", author=author, note=note, now=now)
-        if outcome == "coming":
-            await confirm(connection, alert_id, f"contact:{contact_id}", "coming", now)
-            await following.follow(connection, alert_id, contact_id)
-            await following.news_is_due(connection, alert, now)

@@ -13,8 +13,7 @@ from typing import Any
 
 from edge.contract import uuid7
 from hub.alerts.model import Outcome
-from hub.clock import Clock
-from hub.database import UNAVAILABLE, Connection, Pool, persist
+from hub.database import UNAVAILABLE, Connection, Pool
 from hub.notify import answering
 from hub.notify.answering import Case, Done
 from hub.notify.direct import Text, queue_texts
@@ -23,7 +22,7 @@ from hub.notify.phones import sender_of
 from hub.notify.policy import NotifySettings
 from hub.notify.replies import Meaning, Sort, read
 from hub.notify.senders import Sender, alerts_concerning, find_sender
-from hub.notify.transports import DeliveryReport, Inbound, Transport
+from hub.notify.transports import Inbound
 
 log = logging.getLogger(__name__)
 
@@ -214,45 +213,6 @@ async def _finish(case: Case, done: Done, *, is_answered: bool) -> None:
         done.alert_id,
         is_answered,
     )
-
-
-# -------------------------------------------------------------------------------------------- loop
-
-
-async def inbound_loop(
-    desk: Desk,
-    name: str,
-    transport: Transport,
-    clock: Clock,
-    heard: Callable[[], None],
-    on_report: Callable[[DeliveryReport], None] = lambda _: None,
-) -> None:
-    """Store what ``transport`` brings, for ever; ``heard`` wakes the one who acts on it.
-
-    Returns where a transport has no events.
-    """
-    while True:
-        try:
-            async for event in transport.events():
-                if isinstance(event, DeliveryReport):
-                    on_report(event)
-                else:
-                    await _store(desk, name, event, clock)
-                    heard()
-        except UNAVAILABLE as error:
-            log.warning("%s: no events (%s); again soon", name, type(error).__name__)
-            await clock.sleep(RETRY_S)
-        else:
-            return
-
-
-async def _store(desk: Desk, name: str, inbound: Inbound, clock: Clock) -> None:
-    """However long the database is away: the modem has the text no more."""
-
-    async def store() -> None:
-        await desk.receive(name, inbound, clock.now())
-
-    await persist(store, clock.sleep, f"{name} inbound")
 
 
 async def forget_old(pool: Pool, now: datetime) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hub.database import Connection, Pool
 from hub.notify import queue
+from hub.notify.policy import DUTY
 from hub.notify.standing import Call, Entry, Line, Text, lines_of
 from hub.notify.transports import DeliveryReport
 
@@ -186,25 +187,6 @@ async def sweep_early(pool: Pool, now: datetime) -> None:
     await pool.execute("delete from early_reports where heard_at < $1", now - REPORTS_KEPT)
 
 
-# --------------------------------------------------------------------------------------------- calls
-
-
-async def record_call(
-    pool: Pool, alert_id: uuid.UUID, contact_id: int | None, author: str, at: datetime, *, is_answered: bool
-) -> None:
-    """A person of the room called somebody about an alert; None: the duty phone."""
-    await pool.execute(
-        "with called as (insert into delivery_calls (alert_id, contact_id, at, author, is_answered)"
-        " values ($1, $2, $3, $4, $5))"
-        " select pg_notify('alerts', $1::text)",
-        alert_id,
-        contact_id,
-        at,
-        author,
-        is_answered,
-    )
-
-
 # -------------------------------------------------------------------------------------------- ledger
 
 _TEXTS = """
@@ -215,12 +197,16 @@ left join lateral (
   select d.transport from delivery_attempts d
   where d.notification_id = n.notification_id order by d.number desc limit 1
 ) last on true
-where n.alert_id = $1 order by n.created_at, n.recipient limit $2
+where n.alert_id = $1 order by n.created_at, n.rank, n.recipient limit $2
+"""
+_CALLS = """
+select k.contact_id, coalesce(c.name, $2) as recipient, k.at, k.outcome <> 'no_answer' as is_answered
+from calls k left join contacts c using (contact_id) where alert_id = $1 order by call_id
 """
 # Each waiting text's place in the whole queue, most urgent first.
 _AHEAD = """
 select max(place)::integer from (
-  select n.alert_id, row_number() over (order by n.priority, n.due_at, n.notification_id) as place
+  select n.alert_id, row_number() over (order by n.priority, n.rank, n.due_at, n.notification_id) as place
   from notifications n where n.state = 'queued'
 ) q where alert_id = $1
 """
@@ -241,20 +227,17 @@ class Ledger:
 
 
 async def ledger_of(pool: Pool, alert_id: uuid.UUID, now: datetime) -> Ledger:
-    """One line for each person who was told of the alert, in the order in which they were queued."""
+    """One line for each person who was told of the alert, as they were queued; then who was only called."""
     texts = [_text(row) for row in await pool.fetch(_TEXTS, alert_id, MAX_LINES)]
     answers = await pool.fetch(
         "select person, answer, at from confirmations where alert_id = $1 and person like 'contact:%'",
         alert_id,
     )
-    calls = await pool.fetch(
-        "select contact_id, at, is_answered from delivery_calls where alert_id = $1 order by call_id",
-        alert_id,
-    )
+    calls = await pool.fetch(_CALLS, alert_id, DUTY)
     lines = lines_of(
         texts,
         {int(r["person"].partition(":")[2]): Entry(r["at"], r["answer"]) for r in answers},
-        [Call(r["contact_id"], r["at"], r["is_answered"]) for r in calls],
+        [Call(**dict(row)) for row in calls],
     )
     if any(line.is_waiting for line in lines):
         return Ledger(tuple(lines), await _expected_at(pool, alert_id, now))

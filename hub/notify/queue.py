@@ -2,9 +2,10 @@
 
 import logging
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import asyncpg
@@ -108,28 +109,30 @@ class Queued:
 QUEUEING = (
     """queued as (
   insert into notifications (notification_id, alert_id, contact_id, recipient, watch_group, transport,
-    priority, text, due_at, created_at, lease_until, lease_owner, attempts, handovers)
+    priority, rank, text, due_at, created_at, lease_until, lease_owner, attempts, handovers)
   select (lpad(to_hex(:now_ms::bigint), 12, '0') || '7'
           || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid,
-    d.alert_id, r.contact_id, r.recipient, r.watch_group, d.transport, d.priority, d.text, d.due_at, :now,
-    c.until, coalesce(c.owner, ''), (c.until is not null)::integer, (c.until is not null)::integer
+    d.alert_id, r.contact_id, r.recipient, r.watch_group, d.transport, d.priority, r.rank, d.text, d.due_at,
+    :now, c.until, coalesce(c.owner, ''), (c.until is not null)::integer, (c.until is not null)::integer
   from drafts d
   cross join lateral (
-    select null::integer as contact_id, :duty::text as recipient, '' as watch_group
+    select null::integer as contact_id, :duty::text as recipient, '' as watch_group, 0::smallint as rank
     where d.watch_group is null and d.contact_id is null
     union all
-    select c.contact_id, c.name, c.watch_group from contacts c
+    select c.contact_id, c.name, c.watch_group, neighbour_rank(c) from contacts c
     where c.watch_group = d.watch_group and c.active and (d.priority = 1 or not is_quiet(c, :now))
     union all
-    select c.contact_id, c.name, c.watch_group from contacts c where c.contact_id = d.contact_id and c.active
+    select c.contact_id, c.name, c.watch_group, 0 from contacts c
+    where c.contact_id = d.contact_id and c.active
   ) as r
   left join (select :claim_until::timestamptz as until, :claim_owner::text as owner) c
     on d.due_at <= :now and d.transport || ' ' || d.priority || ' '
       || case when r.watch_group = any(:claim_groups::text[]) then r.watch_group else '' end
       = any(:claim_keys::text[])
   on conflict do nothing
-  returning notification_id, alert_id, contact_id, recipient, priority, text, due_at, attempts, lease_until,
-    created_at, case when lease_until is null then transport else :claim_transport::text end as transport
+  returning notification_id, alert_id, contact_id, recipient, priority, rank, text, due_at, attempts,
+    lease_until, created_at,
+    case when lease_until is null then transport else :claim_transport::text end as transport
 )""",
     """tried as (
   insert into delivery_attempts (notification_id, number, transport, at)
@@ -237,7 +240,13 @@ def step_arguments(first_steps: Sequence[FirstStep]) -> dict[str, object]:
 
 def queued_of(rows: Sequence[asyncpg.Record]) -> Queued:
     """From rows that hold the columns of ``queued``, with ``phone`` and ``code``."""
-    return Queued(len(rows), [Notification.from_row(row) for row in rows if row["lease_until"] is not None])
+    return Queued(len(rows), [Notification.from_row(row) for row in claimed_rows(rows)])
+
+
+def claimed_rows(rows: Iterable[asyncpg.Record]) -> list[asyncpg.Record]:
+    """The rows that a claim took, in the order of sending."""
+    taken = [row for row in rows if row["lease_until"] is not None]
+    return sorted(taken, key=itemgetter("rank"))
 
 
 # A claim need not wait for the disk: one that a crash of the database forgets is simply claimed again.
@@ -246,18 +255,18 @@ def queued_of(rows: Sequence[asyncpg.Record]) -> Queued:
 _CLAIM = """
 with relaxed as materialized (select set_config('synchronous_commit', 'off', true)),
 due as (
-  select n.notification_id, n.handovers, n.priority, n.due_at
+  select n.notification_id, n.handovers, n.priority, n.rank, n.due_at
   from notifications n cross join relaxed
   where n.state = 'queued' and n.priority <= $7 and n.due_at <= $2 and n.handovers < 2
     and (n.lease_until is null or n.lease_until <= $2)
     and n.transport || ' ' || n.priority || ' '
         || case when n.watch_group = any($6::text[]) then n.watch_group else '' end = any($5::text[])
-  order by n.priority, n.due_at limit $4
+  order by n.priority, n.rank, n.due_at limit $4
   for update of n skip locked
 ), chosen as (
   select notification_id from (
     select notification_id, handovers, count(*) filter (where handovers > 0)
-      over (order by priority, due_at, notification_id) as risks
+      over (order by priority, rank, due_at, notification_id) as risks
     from due
   ) d where handovers = 0 or risks <= $8
 ), claimed as (
@@ -275,7 +284,7 @@ select c.notification_id, c.alert_id, c.contact_id, c.recipient, $1::text as tra
 from claimed c
 left join contacts p on p.contact_id = c.contact_id and p.active
 left join alerts a on a.alert_id = c.alert_id
-order by c.priority, c.due_at, c.notification_id
+order by c.priority, c.rank, c.due_at, c.notification_id
 """
 
 

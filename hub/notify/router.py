@@ -3,12 +3,15 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from hub.clock import Clock
 from hub.notify.routing import (
     CLOSED,
     PRIORITIES,
+    WELL,
     Condition,
+    Rest,
     Share,
     Terms,
     has_other,
@@ -43,7 +46,7 @@ class Router:
 
     def share(self, name: str) -> Share | None:
         """What the transport claims now; None: nothing."""
-        if not all(condition.is_well for condition in self.conditions.values()):
+        if not all(condition == WELL for condition in self.conditions.values()):
             return share_of(name, self.terms, self.conditions, self.clock.now())
         # on the alarm's way, and the same as long as all are well
         if name not in self._peaceful:
@@ -69,14 +72,22 @@ class Router:
         old = self.condition(name)
         if old.breaker != CLOSED:
             self._set(name, replace(old, breaker=CLOSED))
+        if old.rest is not None and self.clock.now() >= old.rest.until:
+            self._set(name, replace(self.condition(name), rest=None))
         each_s = took_s / self.terms_of(name).parallel
         before_s = self.s_per_text.get(name, each_s)
         self.s_per_text[name] = before_s + _NEW_WEIGHT * (each_s - before_s)
 
-    def failed(self, name: str, error: TransportError) -> None:
-        """Trouble of the transport opens its breaker; what is wrong with one phone does not."""
-        old = self.condition(name)
-        breaker = old.breaker.refused() if error.permanent else old.breaker.failed(self.clock.now())
+    def failed(self, name: str, error: TransportError, priority: int = PRIORITIES[0]) -> None:
+        """Trouble of the transport opens its breaker; what is wrong with one phone, or a SIM's limit, not."""
+        old, now = self.condition(name), self.clock.now()
+        if error.rest_s is not None:
+            rest = Rest(priority, now + timedelta(seconds=error.rest_s))
+            log.info("%s: %s; priority %d and below wait or take another", name, error, priority)
+            self.conditions[name] = replace(old, breaker=old.breaker.refused(), rest=rest)
+            self.on_change()
+            return
+        breaker = old.breaker.refused() if error.permanent else old.breaker.failed(now)
         self._set(name, replace(old, breaker=breaker))
 
     def note_health(self, name: str, health: Health) -> None:

@@ -68,11 +68,23 @@ CLOSED = Breaker()
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """A SIM that has sent what its operator tolerates takes nothing of priority ``least`` and below."""
+
+    least: int
+    until: datetime
+
+    def covers(self, priority: int, now: datetime) -> bool:
+        return priority >= self.least and now < self.until
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
-    """How a transport is: what its texts and its own health say."""
+    """How a transport is: what its texts and its own health say. One that rests is well."""
 
     breaker: Breaker = CLOSED
     is_healthy: bool = True
+    rest: Rest | None = None
 
     @property
     def is_well(self) -> bool:
@@ -80,6 +92,9 @@ class Condition:
 
     def is_probing(self, now: datetime) -> bool:
         return self.is_healthy and self.breaker.is_probing(now)
+
+    def rests(self, priority: int, now: datetime) -> bool:
+        return self.rest is not None and self.rest.covers(priority, now)
 
 
 WELL = Condition()
@@ -153,8 +168,11 @@ def _chosen(
     conditions: Mapping[str, Condition],
     now: datetime,
 ) -> set[str]:
-    """The best that are well and meant for this; else well at all; else all, because one of them may work."""
-    able = _going(way, terms)
+    """The best that are well and meant for this; else well at all; else all, because one of them may work.
+
+    Those that rest are none of them: what nobody takes waits.
+    """
+    able = [t for t in _going(way, terms) if not conditions.get(t.name, WELL).rests(priority, now)]
     meant = [t for t in able if priority in t.priorities and _serves(t, group, able)] or able
     probing = {t.name for t in meant if conditions.get(t.name, WELL).is_probing(now)}
     for candidates in (meant, able):

@@ -322,13 +322,16 @@ class _Sender:
         except Exception as error:  # noqa: BLE001  a defect in one transport must not silence the hub
             # the type alone: the message of an unknown error may hold the number
             wrong = _unsure(type(error).__name__)
-        self.router.failed(self.name, wrong)
+        self.router.failed(self.name, wrong, message.priority)
         raise wrong
 
     def _failure(self, notification: Notification, error: TransportError) -> Failed:
         at = self.clock.now()
         retry_at = None
-        if not error.permanent:
+        if error.rest_s is not None:
+            # the router says who takes it, and when: no attempt is wasted meanwhile
+            retry_at = next_attempt_at(1, notification.created_at, at) and at
+        elif not error.permanent:
             # where somebody else can take it over, it has not to wait for this one to come back
             attempts = 1 if self.router.has_other(self.name) else notification.attempts
             retry_at = next_attempt_at(attempts, notification.created_at, at)

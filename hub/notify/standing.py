@@ -26,7 +26,12 @@ STANDING_LABELS: Mapping[Standing, str] = {
     Standing.UNREACHABLE: "Sin contacto",
 }
 
-ANSWER_LABELS: Mapping[str, str] = {"coming": "voy", "nothing_found": "sin novedad", "help": "pide ayuda"}
+ANSWER_LABELS: Mapping[str, str] = {
+    "coming": "voy",
+    "nothing_found": "sin novedad",
+    "help": "pide ayuda",
+    "not_coming": "no puede ir",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +63,7 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Call:
     contact_id: int | None
+    recipient: str
     at: datetime
     is_answered: bool
 
@@ -81,15 +87,36 @@ class Line:
 
 
 def lines_of(texts: Sequence[Text], answers: Mapping[int, Entry], calls: Sequence[Call]) -> list[Line]:
-    """A line for each person, in the order of their first texts; ``answers`` by contact."""
+    """A line for each person, in the order of their first texts; ``answers`` by contact.
+
+    Who got no text (asleep to what is not priority 1) and was called comes last.
+    """
     people: dict[int | None, list[Text]] = {}
     for text in texts:
         people.setdefault(text.contact_id, []).append(text)
     last_calls = {call.contact_id: call for call in sorted(calls, key=lambda call: call.at)}
-    return [
+    told = [
         _line(theirs, None if contact is None else answers.get(contact), last_calls.get(contact))
         for contact, theirs in people.items()
     ]
+    return told + [
+        _only_called(call, answers) for contact, call in last_calls.items() if contact not in people
+    ]
+
+
+def _only_called(call: Call, answers: Mapping[int, Entry]) -> Line:
+    answer = None if call.contact_id is None else answers.get(call.contact_id)
+    standing, at, cause = _standing((), answer, call)
+    return Line(
+        contact_id=call.contact_id,
+        recipient=call.recipient,
+        standing=standing,
+        at=at,
+        cause=cause,
+        transport="",
+        attempts=0,
+        texts=0,
+    )
 
 
 def _line(texts: Sequence[Text], answer: Entry | None, call: Call | None) -> Line:

@@ -20,7 +20,7 @@ from hub.web.cards import (
 )
 from hub.web.context import Console
 from hub.web.fleet import DeviceView, find_device, view_device, without_secrets
-from hub.web.ledger import LedgerView, load_ledger
+from hub.web.ledger import CallsView, LedgerView, load_calls, load_ledger
 from hub.web.permissions import Permission
 from hub.web.problem import Problem
 from hub.web.promises import Promise, promises
@@ -54,6 +54,7 @@ class Detail:
     time_quality_label: str
     device: DeviceView | None
     ledger: LedgerView
+    calls: CallsView | None
     timeline: list[TimelineEntry]
     has_older: bool
     moves: list[MoveButton]
@@ -137,6 +138,7 @@ async def load_detail(console: Console, session: Session, alert: Alert) -> Detai
     ahead = await outlook(console.pool, alert, console.policies(), console.now())
     sent_at = await service.first_sent_at(console.pool, alert.alert_id)
     role, may_work = session.user.role, session.user.may(Permission.WORK_ALERTS)
+    may_call = session.user.may(Permission.CALL_PEOPLE)
     return Detail(
         card=card_of(alert, is_revealed=not hidden),
         is_hidden=hidden,
@@ -147,6 +149,7 @@ async def load_detail(console: Console, session: Session, alert: Alert) -> Detai
         time_quality_label=texts.named(texts.TIME_QUALITIES, alert.time_quality),
         device=view_device(device) if device else None,
         ledger=LedgerView() if hidden else await load_ledger(console, alert.alert_id),
+        calls=await load_calls(console, alert.alert_id) if may_call and not hidden else None,
         timeline=timeline_of(lines, is_hidden=hidden),
         has_older=has_older,
         moves=buttons_for(alert, session.user),

@@ -4,7 +4,8 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hub.notify import ledger
+from hub.notify import call_tree, ledger
+from hub.notify.call_tree import Callee, Tree
 from hub.notify.policy import DUTY
 from hub.notify.standing import STANDING_LABELS, Line, Standing
 from hub.notify.watching import State
@@ -45,6 +46,23 @@ class LedgerView:
     waiting: int = 0
     reached: int = 0
     expected_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallsView:
+    """A group that did not answer in time; ``next`` None: everybody was tried, or nobody has to be."""
+
+    tree: Tree
+    next: Callee | None
+
+
+async def load_calls(console: Console, alert_id: uuid.UUID) -> CallsView | None:
+    """None for an alert that nobody has to be called about. No number is shown here."""
+    tree = await call_tree.tree_of(console.pool, alert_id)
+    if tree is None:
+        return None
+    people = await call_tree.callees(console.pool, alert_id)
+    return CallsView(tree, None if tree.ended_at else call_tree.next_to_call(people))
 
 
 async def load_ledger(console: Console, alert_id: uuid.UUID) -> LedgerView:

@@ -50,16 +50,17 @@ create table early_reports (
   heard_at     timestamptz not null
 );
 
--- A person of the room called somebody about an alert. Lives as long as its alert.
-create table delivery_calls (
+-- A person of the room called somebody about an alert: the one table of calls, for the ledger and for the call
+-- tree. Lives as long as its alert.
+create table calls (
   call_id      bigint generated always as identity primary key,
   alert_id     uuid not null references alerts,
   contact_id   integer references contacts,      -- null: the duty phone
-  at           timestamptz not null,
+  outcome      text not null check (outcome in ('answered', 'no_answer', 'coming')),
   author       text not null,
-  is_answered  boolean not null
+  at           timestamptz not null
 );
-create index delivery_calls_alert on delivery_calls (alert_id);
+create index calls_alert on calls (alert_id, contact_id);
 
 -- What the gateways of other people push to the console's address, until the transport takes it.
 create table transport_inbox (

@@ -82,7 +82,11 @@ create index inbound_texts_due on inbound_texts (due_at) where state = 'new';
 create index inbound_texts_sender on inbound_texts (sender, received_at);
 create index inbound_texts_unseen on inbound_texts (received_at)
   where seen_by is null and state in ('unclear', 'unknown', 'limited', 'failed');
-create unique index inbound_texts_once on inbound_texts (transport, sender, sent_at, reference, md5(body));
+-- A repeat of one delivery: by the transport's own name of it, whenever it is read; without, by its instant.
+create unique index inbound_texts_named on inbound_texts (transport, sender, reference, md5(body))
+  where reference <> '';
+create unique index inbound_texts_unnamed on inbound_texts (transport, sender, sent_at, md5(body))
+  where reference = '';
 
 -- An answer that fitted several alerts, asked back once. One row a person, gone with the next answer.
 create table open_questions (
@@ -123,16 +127,6 @@ create table call_trees (
   ended_at     timestamptz
 );
 create index call_trees_open on call_trees (begun_at) where ended_at is null;
-
-create table calls (
-  call_id      bigint generated always as identity primary key,
-  alert_id     uuid not null references alerts,
-  contact_id   integer not null references contacts,
-  outcome      text not null check (outcome in ('answered', 'no_answer', 'coming')),
-  author       text not null,
-  at           timestamptz not null
-);
-create index calls_alert on calls (alert_id, contact_id);
 
 -- ------------------------------------------------------------------------- drills, bulletins
 

@@ -12,14 +12,18 @@ class TransportError(Exception):
 
     ``permanent``: it is this phone or this text that is refused, so trying again is no use, and the transport
     is well. ``maybe_sent``: the text left and no answer came; it may arrive, so only a second attempt in all
-    is allowed. Neither: the transport is in trouble. The message (Spanish: people read it) names the cause
-    and never the number.
+    is allowed. ``rest_s``: the transport is well and takes no text of this urgency, nor a less urgent one,
+    for so long. None of them: the transport is in trouble. The message (Spanish: people read it) names the
+    cause and never the number.
     """
 
-    def __init__(self, message: str, *, permanent: bool, maybe_sent: bool = False) -> None:
+    def __init__(
+        self, message: str, *, permanent: bool, maybe_sent: bool = False, rest_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.permanent = permanent
         self.maybe_sent = maybe_sent
+        self.rest_s = rest_s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

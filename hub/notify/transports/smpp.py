@@ -10,9 +10,10 @@ import itertools
 import logging
 import ssl
 import struct
+import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from aiosmpplib import NPI, TON, BindTransceiver, EnquireLink, PhoneNumber, SubmitSm
@@ -39,6 +40,8 @@ ANSWER_S = 6.0
 ENQUIRE_S = 15.0
 """A dead line is noticed within this and the deadline of an answer."""
 RETRY_FIRST_S, RETRY_MAX_S = 0.5, 30.0
+REPEAT_S = 120.0
+"""An operator that was not answered brings a reply again within this; later the same words are a new text."""
 BUSY_PAUSE_S = 0.5
 BUSY_TRIES = 8
 _MAX_SEQUENCE = 0x7FFF_FFFF
@@ -105,6 +108,17 @@ class _Heard:
     done: Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Unanswered:
+    """A reply that came by ``session`` and is not answered yet; another may bring it again."""
+
+    session: _Session
+    sender: str
+    text: str
+    reference: str
+    at: datetime
+
+
 class SmppTransport:
     """``first_reference`` of the parts' references counts on; a random start keeps two hubs apart."""
 
@@ -116,6 +130,7 @@ class SmppTransport:
         self._trouble = "todavía sin conexión"
         self._heard: asyncio.Queue[_Heard] = asyncio.Queue()
         self._assembler = Assembler()
+        self._unanswered: list[_Unanswered] = []
 
     # ------------------------------------------------------------------------------------------ sending
 
@@ -186,24 +201,27 @@ class SmppTransport:
             heard.done()
 
     def _hear(self, session: _Session, pdu: bytes, sequence: int) -> None:
+        events = self._events_of(session, pdu)
+
         def done() -> None:
             if session is self._session:
                 session.answer(wire.DELIVER, sequence)
+                names = {event.reference for event in events}
+                self._unanswered = [one for one in self._unanswered if one.reference not in names]
 
-        events = self._events_of(pdu)
         for event in events[:-1]:
             self._heard.put_nowait(_Heard(event, lambda: None))
         self._heard.put_nowait(_Heard(events[-1] if events else None, done))
 
-    def _events_of(self, pdu: bytes) -> list[TransportEvent]:
+    def _events_of(self, session: _Session, pdu: bytes) -> list[TransportEvent]:
         now = datetime.now(UTC)
         try:
-            return self._read_events(pdu, now)
+            return self._read_events(session, pdu, now)
         except Exception as error:  # noqa: BLE001  what is not answered is repeated for ever
             log.warning("smpp: a message cannot be read and is passed over (%s)", type(error).__name__)
             return []
 
-    def _read_events(self, pdu: bytes, now: datetime) -> list[TransportEvent]:
+    def _read_events(self, session: _Session, pdu: bytes, now: datetime) -> list[TransportEvent]:
         found = wire.read_deliver(pdu, now)
         if isinstance(found, wire.Receipt):
             if found.is_delivered is None:
@@ -215,7 +233,21 @@ class SmppTransport:
                 )
             ]
         whole = [*self._assembler.give_up(now), *self._assembler.add(found, now)]
-        return [Inbound(sender=message.sender, at=message.at or now, text=message.text) for message in whole]
+        return [self._reply(session, message.sender, message.text, message.at or now) for message in whole]
+
+    def _reply(self, session: _Session, sender: str, text: str, now: datetime) -> Inbound:
+        """SMPP names no text: one that comes again because its answer was lost keeps name and time."""
+        since = now - timedelta(seconds=REPEAT_S)
+        self._unanswered = [one for one in self._unanswered if one.at > since]
+        for one in self._unanswered:
+            if (one.sender, one.text) == (sender, text) and one.session is not session:
+                # by this session from now on: the same words once more in it are another text
+                self._unanswered.remove(one)
+                break
+        else:
+            one = _Unanswered(session, sender, text, uuid.uuid4().hex, now)
+        self._unanswered.append(replace(one, session=session))
+        return Inbound(sender=sender, at=one.at, text=text, reference=one.reference)
 
     # --------------------------------------------------------------------------------------- connection
 

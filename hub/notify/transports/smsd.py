@@ -59,8 +59,9 @@ order by "ID", "SequencePosition" limit 100
 """
 _REPORTED = 'update sentitems set "CreatorID" = $1 where "ID" = $2 and "SequencePosition" = $3'
 _REPLIES = """
-select "ID", "SenderNumber" as sender, "TextDecoded" as text from inbox
-where not "Processed" order by "ID" limit 100
+select "ID", "SenderNumber" as sender, "TextDecoded" as text,
+  "ID" || ':' || extract(epoch from "ReceivingDateTime")::bigint as name
+from inbox where not "Processed" order by "ID" limit 100
 """
 # SMSD moves "SendingTimeOut" forward when it takes a text, so one that lies there was never taken.
 _STUCK = """
@@ -156,7 +157,7 @@ class SmsdTransport:
             # the first part of a long text holds all of it, and the others nothing
             if row["text"]:
                 yield Inbound(
-                    sender=row["sender"], at=datetime.now(UTC), text=row["text"], reference=str(row["ID"])
+                    sender=row["sender"], at=datetime.now(UTC), text=row["text"], reference=row["name"]
                 )
             await pool.execute('update inbox set "Processed" = true where "ID" = $1', row["ID"])
         for row in await pool.fetch(_STUCK, CREATOR, STUCK_AFTER_S):

@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form
 from starlette.responses import RedirectResponse, Response
 
-from hub.notify import call_tree
-from hub.notify.call_tree import Callee, CallError, Tree
+from hub.notify import call_tree, calls
+from hub.notify.call_tree import Callee, Tree
+from hub.notify.calls import CallError
 from hub.web import audit, texts
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console
@@ -21,6 +22,7 @@ from hub.web.sessions import Session
 router = APIRouter(include_in_schema=False)
 
 _CALLS = [Depends(allowed(Permission.CALL_PEOPLE))]
+
 ANSWER_LABELS = {
     "coming": "Va",
     "nothing_found": "Sin novedad",
@@ -44,7 +46,7 @@ async def calls_page(console: TheConsole, session: SignedIn) -> Response:
     trees = await call_tree.open_trees(console.pool)
     values = {
         "views": [await _view(console, session, tree) for tree in trees],
-        "outcomes": call_tree.OUTCOMES.items(),
+        "outcomes": calls.OUTCOMES.items(),
         "roles": ROLE_LABELS,
         **await tabs(console, session, "llamadas"),
     }
@@ -63,7 +65,7 @@ async def _view(console: Console, session: Session, tree: Tree) -> CallView:
 def _standing(callee: Callee) -> str:
     if callee.answer:
         return ANSWER_LABELS[callee.answer]
-    return call_tree.OUTCOMES.get(callee.outcome, "sin respuesta").capitalize()
+    return calls.OUTCOMES.get(callee.outcome, "sin respuesta").capitalize()
 
 
 async def _record_reading(console: Console, session: Session, tree: Tree, callee: Callee) -> None:
@@ -85,22 +87,25 @@ async def record_call(
     console: TheConsole,
     session: Changing,
     alert_id: uuid.UUID,
-    persona: Annotated[int, Form()],
+    persona: Annotated[int, Form(ge=0, le=2**31 - 1)],
     resultado: Annotated[str, Form(max_length=20)],
 ) -> Response:
-    now, login = console.now(), session.user.login
     if await call_tree.tree_of(console.pool, alert_id) is None:
         raise Problem(404, "Esa alerta no tiene llamadas.")
+    await note(console, session, alert_id, persona, resultado)
+    return RedirectResponse("/llamadas", status_code=303)
+
+
+async def note(
+    console: Console, session: Session, alert_id: uuid.UUID, contact_id: int | None, outcome: str
+) -> None:
+    """Note a call, from the list of calls or from the alert; None: the duty phone."""
+    now, login = console.now(), session.user.login
     try:
-        await call_tree.record_call(console.pool, alert_id, persona, resultado, author=login, now=now)
+        await calls.record_call(console.pool, alert_id, contact_id, outcome, author=login, now=now)
     except CallError as error:
         raise Problem(422, str(error)) from error
+    who = "turno" if contact_id is None else f"contact:{contact_id}"
     await audit.record(
-        console.pool,
-        now,
-        login,
-        audit.Action.PERSON_CALLED,
-        str(alert_id),
-        f"contact:{persona} {resultado}",
+        console.pool, now, login, audit.Action.PERSON_CALLED, str(alert_id), f"{who} {outcome}"
     )
-    return RedirectResponse("/llamadas", status_code=303)

@@ -1,19 +1,19 @@
 """The transports of messages, and the calls that people of the room note on an alert."""
 
 import uuid
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form
 from starlette.responses import RedirectResponse, Response
 
-from hub.notify import ledger, watching
-from hub.web import audit
+from hub.notify import watching
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.cases import find_alert, is_hidden
 from hub.web.frame import shown
 from hub.web.ledger import SHOWN_FOR, view_transport
 from hub.web.permissions import Permission
 from hub.web.problem import Problem
+from hub.web.routes.calls import note
 
 router = APIRouter(include_in_schema=False)
 
@@ -33,21 +33,12 @@ async def note_call(
     console: TheConsole,
     session: Changing,
     alert_id: uuid.UUID,
-    resultado: Annotated[Literal["contesto", "no_contesto"], Form()],
-    persona: Annotated[str, Form(max_length=12, pattern=r"^[0-9]*$")] = "",
+    resultado: Annotated[str, Form(max_length=20)],
+    persona: Annotated[str, Form(max_length=9, pattern=r"^[0-9]*$")] = "",
 ) -> Response:
     """``persona`` is the contact of the line; empty: the duty phone."""
     alert = await find_alert(console, session, alert_id)
     if is_hidden(console, session, alert):
         raise Problem(403, "Abra primero los datos reservados e indique el motivo.")
-    lines = (await ledger.ledger_of(console.pool, alert_id, console.now())).lines
-    contact_id = int(persona) if persona else None
-    if contact_id not in {line.contact_id for line in lines}:
-        raise Problem(422, errors={"persona": "no recibió avisos de esta alerta"})
-    login = session.user.login
-    await ledger.record_call(
-        console.pool, alert_id, contact_id, login, console.now(), is_answered=resultado == "contesto"
-    )
-    detail = f"llamada {resultado} {persona or 'turno'}"
-    await audit.record(console.pool, console.now(), login, audit.Action.ALERT_MOVED, str(alert_id), detail)
+    await note(console, session, alert_id, int(persona) if persona else None, resultado)
     return RedirectResponse(f"/alertas/{alert_id}", status_code=303)

@@ -32,17 +32,19 @@ _PERMANENT = frozenset((Fault.RECIPIENT, Fault.MESSAGE))
 class ModemError(TransportError):
     """A text that this modem did not send, or does not know whether it did (``maybe_sent``)."""
 
-    def __init__(self, message: str, fault: Fault, *, maybe_sent: bool = False) -> None:
-        super().__init__(message, permanent=fault in _PERMANENT, maybe_sent=maybe_sent)
+    def __init__(
+        self, message: str, fault: Fault, *, maybe_sent: bool = False, rest_s: float | None = None
+    ) -> None:
+        super().__init__(message, permanent=fault in _PERMANENT, maybe_sent=maybe_sent, rest_s=rest_s)
         self.fault = fault
 
 
 class RateLimitedError(ModemError):
-    """The SIM has used up what its operator tolerates; free again in ``wait_s``."""
+    """The SIM has used up what its operator tolerates; free again after its rest."""
 
-    def __init__(self, wait_s: float) -> None:
-        super().__init__(f"la SIM llegó a su límite de mensajes; libre en {wait_s:.0f} s", Fault.SIM)
-        self.wait_s = wait_s
+    def __init__(self, rest_s: float) -> None:
+        words = f"la SIM llegó a su límite de mensajes; libre en {rest_s:.0f} s"
+        super().__init__(words, Fault.SIM, rest_s=rest_s)
 
 
 class LineError(Exception):

@@ -168,9 +168,6 @@ class Inbox:
 
     def _inbound(self, message: Message, now: datetime) -> Inbound:
         told = f"{message.sender}|{message.at}|{message.text}".encode("utf-8", "replace")
-        return Inbound(
-            sender=message.sender,
-            at=message.at or now,
-            text=message.text,
-            reference=f"{self.modem}:{blake2s(told, digest_size=12).hexdigest()}",
-        )
+        # without the network's time the same words of another day would have the same name
+        name = f"{self.modem}:{blake2s(told, digest_size=12).hexdigest()}" if message.at else ""
+        return Inbound(sender=message.sender, at=message.at or now, text=message.text, reference=name)

@@ -111,6 +111,7 @@ class Uplink:
         self._epoch = 0
         self._failures = 0
         self._attempts_failed = 0
+        self._sessions_lost = 0
         self._node = mqtt.address(0)
         self._client: aiomqtt.Client | None = None
         self._handlers: dict[Leaf, Callable[[aiomqtt.Client, bytes], Awaitable[None]]] = {
@@ -175,6 +176,7 @@ class Uplink:
             self._client = client
             await self._session(client)
         finally:
+            self._sessions_lost += 1
             self._client = None
             with suppress(aiomqtt.MqttError):
                 await client.__aexit__(None, None, None)
@@ -182,7 +184,8 @@ class Uplink:
     def _new_client(self) -> aiomqtt.Client:
         versions = _VERSIONS[self._mqtt.protocol]
         version = versions[self._attempts_failed % len(versions)]
-        self._node = self._mqtt.address(self._attempts_failed // len(versions))
+        # Whether it never answered or hung up: the next node of a cluster is the better try.
+        self._node = self._mqtt.address(self._sessions_lost + self._attempts_failed // len(versions))
         client = _Client(
             *self._node,
             username=self._mqtt.username,

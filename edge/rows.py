@@ -115,5 +115,6 @@ def is_full(error: sqlite3.Error) -> bool:
 
 def is_torn(error: sqlite3.Error) -> bool:
     """The file itself is damaged."""
-    name = getattr(error, "sqlite_errorname", "")
-    return name.startswith("SQLITE_CORRUPT") or name == "SQLITE_NOTADB"
+    name = getattr(error, "sqlite_errorname", "") or ""
+    # The second is Python's word, without a code, for a text that SQLite found and that none of ours can be.
+    return name.startswith("SQLITE_CORRUPT") or name == "SQLITE_NOTADB" or "decode to UTF-8" in str(error)

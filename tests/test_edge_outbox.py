@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing, closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -427,6 +427,23 @@ async def test_a_file_with_a_damaged_page_is_replaced_by_what_can_be_read(tmp_pa
         assert await box.next_epoch() > 100
         await box.put(entry("new", Lane.ALARM))
         assert box.take_torn() == []
+
+
+async def test_a_text_that_is_none_does_not_hold_up_the_rows_behind_it(tmp_path: Path) -> None:
+    """A page turned over may leave a well-formed row with octets that are no UTF-8."""
+    path = tmp_path / "o.db"
+    _filled(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("update rows set message_id = cast(x'30ffbeadfe' as text) where row_id = 300")
+    async with aclosing(_opened(path)) as opened:
+        box = await anext(opened)
+        for lane in Lane:
+            await pending(box, lane)  # one of these meets it
+        (torn,) = box.take_torn()
+        stats = await box.stats()
+        rows = [name for lane in Lane for name in await pending(box, lane)]
+        assert (torn.saved, torn.lost) == (599, 1)
+        assert len(rows) == 599 == sum(stats.pending.values())
 
 
 @pytest.mark.parametrize("kept", [0, 50, 5_000, 70_000])

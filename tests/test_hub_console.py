@@ -154,7 +154,7 @@ async def test_a_new_alert_appears_by_itself_and_its_strip_stays_until_somebody_
     loop = asyncio.get_running_loop()
     began = loop.time()
     alert = await raise_alert(room.site)
-    await expect(card(page, alert)).to_be_visible(timeout=10_000)
+    await expect(card(page, alert)).to_be_visible(timeout=2000)
     assert loop.time() - began < 2
     strip = page.locator(".strip")
     await expect(strip).to_contain_text("1 alerta de vida sin acuse")
@@ -178,11 +178,11 @@ async def test_a_new_alert_appears_by_itself_and_its_strip_stays_until_somebody_
 async def test_the_strip_of_another_page_is_live_and_goes_when_a_colleague_acknowledges(room: Room) -> None:
     page = await room.open("/ayuda")
     alert = await raise_alert(room.site)
-    await expect(page.locator(".strip")).to_contain_text(alert.code, timeout=10_000)
+    await expect(page.locator(".strip")).to_contain_text(alert.code, timeout=2000)
     await alerts.move(
         room.site.pool, alert.alert_id, Move.ACKNOWLEDGE, author="jaime", now=room.site.clock.now()
     )
-    await expect(page.locator(".strip")).to_have_count(0, timeout=10_000)
+    await expect(page.locator(".strip")).to_have_count(0, timeout=2000)
 
 
 async def test_the_keyboard_works_an_alert_to_its_end(room: Room) -> None:
@@ -235,7 +235,7 @@ async def test_what_a_person_is_writing_survives_the_news(room: Room) -> None:
     )
     await raise_alert(room.site, dedup_key="panic:1")
     detail = page.locator("#detalle")
-    await expect(detail.locator(".chip").first).to_have_text("Acusada", timeout=10_000)
+    await expect(detail.locator(".chip").first).to_have_text("Acusada", timeout=2000)
     await expect(detail.locator("textarea").last).to_have_value("Vecina informa que")
     await detail.get_by_role("button", name="Guardar novedad").click()
     await expect(detail.locator(".timeline")).to_contain_text("Vecina informa que")

@@ -212,7 +212,7 @@ async def test_nobody_gets_a_text_three_times_whatever_fails(
 
     async def is_over() -> bool:
         nonlocal killed
-        await clock.advance(0.05)  # no faster than the real database, or leases run out in living hands
+        await clock.advance(0.02)  # slower than the real database, or leases run out in living hands
         await ledger.give_up_unsure(pool, clock.now())
         if killed < 3 and sum(got.values()) >= 10 + 15 * killed:
             victim = chance.randrange(2)
@@ -225,7 +225,7 @@ async def test_nobody_gets_a_text_three_times_whatever_fails(
     for hub in hubs:
         await hub.kill()
     states = Counter(r["state"] for r in await pool.fetch("select state from notifications"))
-    assert states["sent"] > 0, states  # many hand-overs end without a word, more on a busy machine
+    assert states["sent"] > 10, states  # about every second hand-over ends without a word
     assert len(got) > 30
     chances = "select count(*) from notifications where state = 'failed' and handovers < 2"
     assert await pool.fetchval(chances) == 0

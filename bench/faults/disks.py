@@ -1,18 +1,21 @@
 """Disks: full at the edge, torn files at the edge, torn pages under PostgreSQL."""
 
 import asyncio
+import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench.faults.judge import Evidence
 from bench.faults.ledger import read_lines
-from bench.faults.programs import Edge
+from bench.faults.programs import Edge, Hub
 from bench.faults.world import World, WorldError
 from edge.outbox import read_stats
 from hub.servers.account import account_for
@@ -183,9 +186,10 @@ async def torn_pages(world: World) -> None:
     base = world.cluster.server.data / "base" / str(oid)
     for number, moment in enumerate(world.moments(2)):
         await world.reach(moment)
-        await world.cluster.admin("checkpoint")
         before = world.folder / f"before-{number}"
-        shutil.copytree(base, before)
+        with _held(world.hubs):  # or a short flood is over by the end of the copy, and nothing writes pages
+            await world.cluster.admin("checkpoint")
+            shutil.copytree(base, before)
         await _wait_for_rows(world, _ROWS_BEFORE_TEAR)
         world.strike()
         await world.cluster.kill()
@@ -195,6 +199,19 @@ async def torn_pages(world: World) -> None:
             world.tally.problems.append("no page could be torn")
         await world.cluster.start()
     await world.reach(1.0)
+
+
+@contextmanager
+def _held(hubs: Sequence[Hub]) -> Iterator[None]:
+    """The hubs stand still; what is sent to them waits at the broker."""
+    pids = [hub.pid for hub in hubs if hub.pid is not None]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 async def _wait_for_rows(world: World, more: int) -> None:

@@ -19,6 +19,7 @@ try:
     from hub.rule_work.cli import add_rules
     from hub.settings import HubSettings, SettingsError, load
     from hub.telemetry_commands import add_telemetry
+    from hub.web.permissions import ROLES
 except ModuleNotFoundError as error:  # a gateway's installation holds the edge alone
     sys.exit(f"almenara-hub: falta {error.name}; instale el hub con: pip install 'almenara[hub]'")
 
@@ -148,9 +149,7 @@ def _add_users(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add = actions.add_parser("add", help="crea una cuenta; la clave se pide o llega por la entrada estándar")
     add.add_argument("login", metavar="USUARIO")
     add.add_argument("--name", required=True, metavar="NOMBRE")
-    add.add_argument(
-        "--role", required=True, choices=["operador", "jefe_turno", "director", "tecnico", "auditor"]
-    )
+    add.add_argument("--role", required=True, choices=list(ROLES))
     _add_server_options(add)
     add.set_defaults(act=_add_user)
     password = actions.add_parser("password", help="cambia la clave de una cuenta")

@@ -29,6 +29,19 @@ class Permission(enum.StrEnum):
     PROMOTE_RULES = "promote_rules"
     SEE_PLAN = "see_plan"
     """The safety plan with its figures, and the verification of each."""
+    CHANGE_PLAN = "change_plan"
+    """Evidence of activities, a new version of the plan, the freezing of a period."""
+    SEE_OPERATIONS = "see_operations"
+    PLAN_OPERATIONS = "plan_operations"
+    """Plan, confirm, suspend and close an operation; link and unlink what the field said."""
+    RECORD_INSPECTIONS = "record_inspections"
+    """Write inspections and patrols, in the street or at a desk."""
+    SEE_COUNCIL = "see_council"
+    KEEP_COUNCIL = "keep_council"
+    """Sessions, attendance, agreements, actas; projects and agreements with other institutions."""
+    SEE_REFERRALS = "see_referrals"
+    """Referrals of victims one by one; each reading is audited."""
+    KEEP_REFERRALS = "keep_referrals"
     SEE_DEVICES = "see_devices"
     SEE_REFUSALS = "see_refusals"
     SEE_HELP = "see_help"
@@ -59,6 +72,7 @@ _WORK = _WATCH | {
     _P.SEE_GROUPS,
     _P.SEE_PEOPLE,
     _P.CALL_PEOPLE,
+    _P.SEE_OPERATIONS,
 }
 
 ROLES: dict[str, frozenset[Permission]] = {
@@ -68,6 +82,9 @@ ROLES: dict[str, frozenset[Permission]] = {
         _P.REOPEN_ALERTS,
         _P.UNRESERVE_ALERTS,
         _P.SEE_PLAN,
+        _P.PLAN_OPERATIONS,
+        _P.RECORD_INSPECTIONS,
+        _P.SEE_COUNCIL,
         _P.SEE_REFUSALS,
         _P.MANAGE_PEOPLE,
         _P.WATCH_ROOM,
@@ -79,6 +96,11 @@ ROLES: dict[str, frozenset[Permission]] = {
     | {
         _P.SEE_RESTRICTED,
         _P.SEE_PLAN,
+        _P.CHANGE_PLAN,
+        _P.SEE_OPERATIONS,
+        _P.PLAN_OPERATIONS,
+        _P.SEE_COUNCIL,
+        _P.KEEP_COUNCIL,
         _P.SEE_GROUPS,
         _P.SEE_HANDOVER,
         _P.SEE_TURNS,
@@ -87,12 +109,18 @@ ROLES: dict[str, frozenset[Permission]] = {
         _P.REHEARSE_RULES,
         _P.PROMOTE_RULES,
     },
+    "inspector": frozenset({_P.SEE_OPERATIONS, _P.RECORD_INSPECTIONS}),
+    "victimas": frozenset(
+        {_P.SEE_ALERTS, _P.SEE_RESTRICTED, _P.SEE_HELP, _P.SEE_REFERRALS, _P.KEEP_REFERRALS}
+    ),
     "tecnico": frozenset(
         {_P.SEE_RULES, _P.REHEARSE_RULES, _P.SEE_SILENCES, _P.SEE_DEVICES, _P.SEE_REFUSALS, _P.SEE_HELP}
     ),
     "auditor": frozenset(
         {
             _P.SEE_PLAN,
+            _P.SEE_OPERATIONS,
+            _P.SEE_COUNCIL,
             _P.SEE_RULES,
             _P.SEE_ALERTS,
             _P.SEE_HANDOVER,
@@ -107,6 +135,8 @@ ROLE_NAMES: dict[str, str] = {
     "operador": "Operador/a",
     "jefe_turno": "Jefe/a de turno",
     "director": "Director/a de Seguridad Pública",
+    "inspector": "Inspector/a",
+    "victimas": "Atención a víctimas",
     "tecnico": "Técnico/a",
     "auditor": "Auditor/a",
 }

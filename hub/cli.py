@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hub.alerts.catalogue import Code
 
 try:
+    from hub.fieldwork.cli import add_fieldwork
     from hub.notify.cli import add_people
     from hub.notify.transports.modem.cli import add_sms
     from hub.plan.cli import add_plan
@@ -75,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     add_rules(commands, _add_server_options)
     add_sms(commands)
     add_plan(commands, _add_server_options)
+    add_fieldwork(commands, _add_server_options)
     add_telemetry(commands, _add_server_options)
     _add_users(commands)
     return top
@@ -150,6 +152,9 @@ def _add_users(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add.add_argument("login", metavar="USUARIO")
     add.add_argument("--name", required=True, metavar="NOMBRE")
     add.add_argument("--role", required=True, choices=list(ROLES))
+    add.add_argument(
+        "--institution", default="DSP", metavar="INSTITUCIÓN", help="de quién son los operativos que ve (DSP)"
+    )
     _add_server_options(add)
     add.set_defaults(act=_add_user)
     password = actions.add_parser("password", help="cambia la clave de una cuenta")
@@ -300,7 +305,9 @@ async def _add_user(settings: HubSettings, arguments: argparse.Namespace) -> int
 
     password = _read_password()
     async with open_database(settings) as pool:
-        await users.create_user(pool, arguments.login, arguments.name, arguments.role, password)
+        await users.create_user(
+            pool, arguments.login, arguments.name, arguments.role, password, arguments.institution
+        )
     print(f"cuenta creada: {arguments.login}")
     return 0
 

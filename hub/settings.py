@@ -119,6 +119,9 @@ class HubSettings(BaseSettings):
     shards: int = Field(
         1, ge=1, le=64, description="partes en que varios hubs se reparten los gateways; igual en todos"
     )
+    evidence_folder: Path | None = Field(
+        None, description="bóveda de fotos y documentos; vacío: DATA/evidencia"
+    )
     metrics_token: SecretStr = Field(SecretStr(""), description="clave para leer /metrics desde otra máquina")
 
     @field_validator("http")
@@ -206,6 +209,9 @@ class HubSettings(BaseSettings):
         return tuple(spec for spec in self.transports if spec.is_enabled) or (
             FileSpec.model_validate({"name": "sms", "path": self.sms_file}),
         )
+
+    def vault_folder(self) -> Path:
+        return self.evidence_folder or self.data / "evidencia"
 
     def http_address(self) -> tuple[str, int]:
         return split_host_port(self.http)

@@ -25,17 +25,22 @@ class User:
         return permission in permissions_of(self.role)
 
 
-async def create_user(pool: Pool, login: str, name: str, role: str, password: str) -> None:
+async def create_user(
+    pool: Pool, login: str, name: str, role: str, password: str, institution: str = "DSP"
+) -> None:
     """Add an account; raises :class:`UserError` for what cannot be one."""
+    if not institution.strip():
+        raise UserError("La institución no puede ir vacía; escriba por ejemplo DSP.")
     if role not in ROLES:
         raise UserError(f"El rol debe ser uno de: {', '.join(ROLES)}.")
     try:
         await pool.execute(
-            "insert into users (login, name, role, password) values ($1, $2, $3, $4)",
+            "insert into users (login, name, role, password, institution) values ($1, $2, $3, $4, $5)",
             login,
             name,
             role,
             passwords.hash_password(password),
+            institution.strip(),
         )
     except passwords.PasswordError as error:
         raise UserError(str(error)) from error

@@ -1,0 +1,1 @@
+"""Work in the street: what phones take along, what they bring back, photos, permits and rounds."""

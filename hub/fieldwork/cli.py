@@ -1,0 +1,78 @@
+"""``almenara-hub permits import|show`` and ``almenara-hub evidence verify``."""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hub.settings import HubSettings
+
+AddOptions = Callable[[argparse.ArgumentParser], None]
+
+
+def add_fieldwork(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", add_server_options: AddOptions
+) -> None:
+    permits = commands.add_parser("permits", help="registro de permisos municipales, por folio")
+    actions = permits.add_subparsers(dest="action", required=True, metavar="ACCIÓN")
+    importing = actions.add_parser("import", help="importa o actualiza el registro desde CSV")
+    importing.add_argument("file", type=Path, metavar="ARCHIVO")
+    importing.add_argument("--partial", action="store_true", help="deja fuera las líneas con errores")
+    importing.set_defaults(act=_import_permits)
+    add_server_options(importing)
+    evidence = commands.add_parser("evidence", help="fotos y documentos de las fiscalizaciones")
+    actions = evidence.add_subparsers(dest="action", required=True, metavar="ACCIÓN")
+    verifying = actions.add_parser("verify", help="recalcula la huella de cada archivo y dice qué difiere")
+    verifying.set_defaults(act=_verify)
+    add_server_options(verifying)
+
+
+async def _import_permits(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
+    from hub.fieldwork.errors import RegisterError
+    from hub.fieldwork.permits import import_permits
+
+    text = arguments.file.read_text("utf-8-sig", "replace")
+    async with open_database(settings) as pool:
+        try:
+            done = await import_permits(
+                pool, text, arguments.file.name, datetime.now(UTC), is_partial=arguments.partial
+            )
+        except RegisterError as error:
+            print(error, file=sys.stderr)
+            print("no se importó nada; corrija o use --partial para dejar fuera esas líneas", file=sys.stderr)
+            return 1
+    for problem in done.problems:
+        print(f"se deja fuera: {problem}", file=sys.stderr)
+    print(f"permisos nuevos: {done.new}, cambiados: {done.changed}, iguales: {done.equal}")
+    if done.absent:
+        print(f"{done.absent} de importaciones anteriores no vienen en este archivo; quedan como estaban")
+    return 1 if done.problems else 0
+
+
+async def _verify(settings: HubSettings, _arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
+    from hub.fieldwork import evidence
+    from hub.fieldwork.vault import Vault
+
+    words = {
+        "changed": "CAMBIÓ: los bytes en disco no dan su huella",
+        "missing": "FALTA: el archivo no está en la bóveda",
+        "awaited": "por llegar: el teléfono aún no envía el contenido",
+    }
+    counts: Counter[str] = Counter()
+    async with open_database(settings) as pool:
+        async for one in evidence.verify(pool, Vault(settings.vault_folder())):
+            counts[one.state] += 1
+            counts["differs"] += one.file.differs
+            if one.state in words:
+                print(f"{one.file.name}\t{one.file.file_id}\t{words[one.state]}")
+            if one.file.differs:
+                print(f"{one.file.name}\t{one.file.file_id}\tllegó con otra huella que al capturarla")
+    print(
+        f"iguales: {counts['equal']}, cambiados: {counts['changed']}, faltan: {counts['missing']},"
+        f" por llegar: {counts['awaited']}, con otra huella que al capturar: {counts['differs']}"
+    )
+    return 1 if counts["changed"] or counts["missing"] else 0

@@ -31,6 +31,7 @@ from hub.clock import Clock, SystemClock
 from hub.database import UNAVAILABLE, DatabaseError, Pool, connect, listen_loop, migrate, persist
 from hub.devices import commands, supervision
 from hub.devices.registry import Registry
+from hub.fieldwork import form
 from hub.intake.clock_offsets import ClockOffsets
 from hub.intake.partitions import ensure_event_partitions
 from hub.intake.pipeline import Intake
@@ -759,6 +760,8 @@ def _web_settings(settings: HubSettings) -> WebSettings:
             EmergencyNumber(n, number) for n, number in settings.emergency_numbers.items()
         ),
         adopt_unknown_gateways=settings.adopt_unknown_gateways,
+        evidence_folder=settings.vault_folder(),
+        form_path=settings.data / form.FILE,
         metrics_token=settings.metrics_token.get_secret_value(),
         hooks=tuple(
             Hook(

@@ -1,12 +1,16 @@
 """The lists of the inspection form, from YAML: those that come with the program, or a commune's own. Pure."""
 
 import importlib.resources
+import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from hub.fieldwork.errors import FieldError
+
+log = logging.getLogger(__name__)
 
 FILE = "fiscalizacion.yaml"
 MAX_ENTRIES = 200
@@ -29,6 +33,22 @@ class Form:
     rules: tuple[Rule, ...]
     goods: tuple[str, ...]
     institutions: tuple[str, ...]
+
+
+class FormBook:
+    """The lists in force. A file that cannot be used is told in the log, and the ready lists serve."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+
+    def __call__(self) -> Form:
+        if self._path is None or not self._path.is_file():
+            return load_form()
+        try:
+            return load_form(self._path.read_text("utf-8"), self._path.name)
+        except (FieldError, UnicodeDecodeError) as error:
+            log.warning("the lists of the inspection form are those of the program: %s", error)
+            return load_form()
 
 
 def load_form(own: str = "", file: str = FILE) -> Form:

@@ -12,6 +12,8 @@ from starlette.responses import RedirectResponse, Response
 from hub.alerts.service import Catalogue, CatalogueBook
 from hub.clock import Clock
 from hub.database import UNAVAILABLE, Pool
+from hub.fieldwork.form import FormBook
+from hub.fieldwork.vault import Vault
 from hub.notify.service import Policies
 from hub.plan.model import Topics
 from hub.plan.service import TopicsBook
@@ -31,13 +33,18 @@ from hub.web.routes import (
     calls,
     devices,
     drills,
+    evidence,
+    field,
+    field_api,
     gateways,
     groups,
     handover,
     live,
     login,
     ops,
+    permits,
     plan,
+    rounds,
     rules,
     silences,
     transports,
@@ -58,6 +65,11 @@ PRIVATE = (
     turns.router,
     rules.router,
     plan.router,
+    field.router,
+    field_api.router,
+    permits.router,
+    rounds.router,
+    evidence.router,
     devices.router,
     transports.router,
     groups.router,
@@ -101,6 +113,8 @@ def create_app(
         catalogue=catalogue or CatalogueBook(),
         desk=desk,
         topics=topics or TopicsBook(),
+        vault=Vault(settings.evidence_folder),
+        form=FormBook(settings.form_path),
     )
     app.mount("/static", assets)
     if has_console:

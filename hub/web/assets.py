@@ -19,7 +19,13 @@ NEEDED = ("vendor/leaflet/leaflet.js", "vendor/leaflet/leaflet.css", "vendor/atk
 _FOR_EVER = "public, max-age=31536000, immutable"
 _TEXTS = ("text/", "application/javascript", "image/svg+xml")
 # Not from the system's table, which differs from one machine to the next.
-_TYPES = {".js": "text/javascript", ".woff2": "font/woff2", ".svg": "image/svg+xml", ".css": "text/css"}
+_TYPES = {
+    ".js": "text/javascript",
+    ".woff2": "font/woff2",
+    ".svg": "image/svg+xml",
+    ".css": "text/css",
+    ".webmanifest": "application/manifest+json",
+}
 
 
 class AssetsMissingError(Exception):
@@ -65,6 +71,10 @@ class Assets:
         """Raises KeyError for a file that is not there: a template's mistake shows in the first test."""
         self._assets[name]
         return f"/static/{self.version}/{name}"
+
+    def names(self, prefix: str) -> list[str]:
+        """The files whose name begins with ``prefix``, in order."""
+        return [name for name in self._assets if name.startswith(prefix)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)

@@ -33,6 +33,13 @@ class Action(enum.StrEnum):
     PERSON_CALLED = "person_called"
     GROUP_CHANGED = "group_changed"
     DRILL_STARTED = "drill_started"
+    FIELD_BROUGHT = "field_brought"
+    EVIDENCE_READ = "evidence_read"
+    PERMIT_READ = "permit_read"
+    ROUND_PLANNED = "round_planned"
+    ROUND_CANCELLED = "round_cancelled"
+    CHECKPOINT_MADE = "checkpoint_made"
+    CHECKPOINT_RETIRED = "checkpoint_retired"
     BULLETIN_SENT = "bulletin_sent"
 
 

@@ -14,6 +14,8 @@ from starlette.responses import HTMLResponse
 from hub.alerts.service import Catalogue, CatalogueBook
 from hub.clock import Clock
 from hub.database import Pool
+from hub.fieldwork.form import Form, FormBook
+from hub.fieldwork.vault import Vault
 from hub.notify.service import Policies
 from hub.plan.model import Topics
 from hub.plan.service import TopicsBook
@@ -58,6 +60,10 @@ class Console:
     policies: Callable[[], Policies] = Policies
     """The escalation policies in force."""
     catalogue: Callable[[], Catalogue] = field(default_factory=CatalogueBook)
+    vault: Vault
+    """Photos and documents of inspections."""
+    form: Callable[[], Form] = field(default_factory=FormBook)
+    """What the inspector chooses from."""
     desk: RulesDesk | None = None
     topics: Callable[[], Topics] = field(default_factory=TopicsBook)
     """The topics that a safety plan must treat."""

@@ -8,10 +8,14 @@ MAIN_SECTIONS: tuple[Section, ...] = (
     ("consola", "/", "Consola", Permission.SEE_ALERTS),
     ("historial", "/alertas", "Historial", Permission.SEE_ALERTS),
     ("entrega", "/entrega", "Entrega", Permission.SEE_HANDOVER),
+    ("terreno", "/terreno", "Terreno", Permission.RECORD_INSPECTIONS),
     ("dispositivos", "/dispositivos", "Dispositivos", Permission.SEE_DEVICES),
 )
 MORE_SECTIONS: tuple[Section, ...] = (
     ("plan", "/plan", "Plan comunal", Permission.SEE_PLAN),
+    ("rondas", "/rondas", "Rondas", Permission.SEE_OPERATIONS),
+    ("permisos", "/permisos", "Permisos", Permission.SEE_OPERATIONS),
+    ("evidencias", "/evidencias", "Evidencias", Permission.SEE_OPERATIONS),
     ("grupos", "/grupos", "Grupos", Permission.SEE_GROUPS),
     ("silencios", "/silencios", "Silencios", Permission.SEE_SILENCES),
     ("turnos", "/turnos", "Turnos", Permission.SEE_TURNS),

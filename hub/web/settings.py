@@ -42,6 +42,9 @@ class WebSettings:
     metrics_token: str = ""
     hooks: tuple[Hook, ...] = ()
     timezone: str = "America/Santiago"
+    evidence_folder: Path = Path("data/evidencia")
+    form_path: Path | None = None
+    """The commune's own lists for the inspection form."""
 
     @property
     def session_length(self) -> timedelta:

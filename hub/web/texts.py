@@ -1,6 +1,6 @@
 """Spanish words and times for people. What the rooms below already name is taken from them."""
 
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 _MONTHS = "ene feb mar abr may jun jul ago sep oct nov dic".split()
@@ -118,6 +118,10 @@ class Wall:
         return datetime.strptime(text.strip().replace("T", " ")[:16], "%Y-%m-%d %H:%M").replace(
             tzinfo=self._zone
         )
+
+    def today(self, now: datetime) -> date:
+        """The day that it is in the commune."""
+        return now.astimezone(self._zone).date()
 
     def field(self, at: datetime) -> str:
         """As a field of a form takes it: 2026-11-24T21:04."""

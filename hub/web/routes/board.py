@@ -42,7 +42,8 @@ async def console_page(
     console: TheConsole, session: SignedIn, alerta: Annotated[uuid.UUID | None, Query()] = None
 ) -> Response:
     if not session.user.may(Permission.SEE_ALERTS):
-        return RedirectResponse("/dispositivos", status_code=303)
+        may_record = session.user.may(Permission.RECORD_INSPECTIONS)
+        return RedirectResponse("/terreno" if may_record else "/dispositivos", status_code=303)
     detail = None
     if alerta is not None:
         alert = await find_alert(console, session, alerta)

@@ -1,0 +1,49 @@
+"""The register of permits: one folio, one answer. There is no list, and nobody's name, to look through."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from starlette.responses import Response
+
+from hub.fieldwork import permits
+from hub.fieldwork.permit_file import folio_of
+from hub.web import audit
+from hub.web.auth import SignedIn, TheConsole, allowed
+from hub.web.frame import shown
+from hub.web.permissions import Permission
+
+router = APIRouter(include_in_schema=False)
+
+STANDINGS: dict[str, str] = {
+    "valid": "Vigente",
+    "not_yet": "Aún no rige",
+    "expired": "Vencido",
+    "suspended": "Suspendido",
+    "revoked": "Caducado",
+}
+
+
+@router.get("/permisos", dependencies=[Depends(allowed(Permission.SEE_OPERATIONS))])
+async def permits_page(
+    console: TheConsole, session: SignedIn, folio: Annotated[str, Query(max_length=80)] = ""
+) -> Response:
+    now = console.now()
+    today = console.wall.today(now)
+    found, mistake, status = None, "", 200
+    if folio.strip():
+        try:
+            folio = folio_of(folio)
+        except ValueError as error:
+            mistake, status = f"{str(error).capitalize()}.", 422
+        else:
+            found = await permits.find(console.pool, folio, today)
+            await audit.record(console.pool, now, session.user.login, audit.Action.PERMIT_READ, folio)
+    values = {
+        "section": "permisos",
+        "folio": folio,
+        "found": found,
+        "mistake": mistake,
+        "register": await permits.register(console.pool, today),
+        "standings": STANDINGS,
+    }
+    return await shown(console, session, "permits.html", values, status)

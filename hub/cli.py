@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hub.alerts.catalogue import Code
 
 try:
+    from hub.dashboard_commands import add_dashboards
     from hub.notify.cli import add_people
     from hub.notify.transports.modem.cli import add_sms
     from hub.plan.cli import add_plan
@@ -76,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     add_sms(commands)
     add_plan(commands, _add_server_options)
     add_telemetry(commands, _add_server_options)
+    add_dashboards(commands, _add_server_options)
     _add_users(commands)
     return top
 

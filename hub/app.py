@@ -50,6 +50,8 @@ from hub.notify.transports import Inbound
 from hub.notify.transports.modem import figures
 from hub.notify.transports.spec import HttpSpec, read_secret
 from hub.notify.watching import Watched
+from hub.papers.desk import Desk
+from hub.papers.making import Workshop
 from hub.plan.service import TopicsBook
 from hub.rule_work import memories
 from hub.rule_work.apart import rehearse_apart
@@ -352,6 +354,8 @@ class Parts:
     rules: RuleWork
     live: LiveRules
     drafts: Drafts
+    topics: TopicsBook
+    workshop: Workshop
     outfit: Outfit
     intake: Intake
     listening: Sequence[Listening]
@@ -379,7 +383,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
     if parts.senders is not None:
         loops += _notify_loops(parts, parts.senders)
     if hub.does("web"):
-        loops += [sessions.sweep_loop(hub.pool, clock), parts.drafts.run_loop()]
+        loops += [sessions.sweep_loop(hub.pool, clock), parts.drafts.run_loop(), parts.workshop.run_loop()]
     if hub.does("intake") or hub.does("web"):
         loops.append(parts.live.reload_loop())
     group = await stack.enter_async_context(asyncio.TaskGroup())
@@ -499,6 +503,7 @@ async def _make_parts(hub: Hub, clock: Clock, stack: AsyncExitStack) -> Parts:
     intake = await _intake(hub, rules, reaction, stores[0], clock, stack)
     listening = [Listening(LANES) for _ in range(hub.settings.shards)]
     leases, work = _shared_work(hub, intake, listening, clock)
+    topics = TopicsBook(hub.settings.data / "materias.yaml")
     return Parts(
         hub=hub,
         clock=clock,
@@ -507,6 +512,8 @@ async def _make_parts(hub: Hub, clock: Clock, stack: AsyncExitStack) -> Parts:
         rules=rules,
         live=live,
         drafts=Drafts(partial(rehearse_apart, hub.dsn), rules_folder(hub.settings), clock),
+        topics=topics,
+        workshop=_workshop(hub, topics, clock),
         outfit=outfit,
         intake=intake,
         listening=listening,
@@ -517,6 +524,19 @@ async def _make_parts(hub: Hub, clock: Clock, stack: AsyncExitStack) -> Parts:
         stores=stores,
         store_loops=store_loops,
     )
+
+
+def _workshop(hub: Hub, topics: TopicsBook, clock: Clock) -> Workshop:
+    def desk_at(now: datetime) -> Desk:
+        return Desk(
+            pool=hub.pool,
+            as_of=now,
+            commune=hub.settings.commune,
+            catalogue=hub.catalogue(),
+            topics=topics(),
+        )
+
+    return Workshop(desk_at, clock)
 
 
 def _senders(hub: Hub, outfit: Outfit, clock: Clock) -> notify.Senders:
@@ -599,7 +619,8 @@ def _web_app(parts: Parts) -> FastAPI:
         policies=parts.policies,
         desk=RulesDesk(parts.live, parts.drafts),
         catalogue=hub.catalogue,
-        topics=TopicsBook(hub.settings.data / "materias.yaml"),
+        topics=parts.topics,
+        workshop=parts.workshop,
     )
 
 

@@ -16,6 +16,7 @@ try:
     from hub.dashboard_commands import add_dashboards
     from hub.notify.cli import add_people
     from hub.notify.transports.modem.cli import add_sms
+    from hub.papers.cli import add_papers
     from hub.plan.cli import add_plan
     from hub.rule_work.cli import add_rules
     from hub.settings import HubSettings, SettingsError, load
@@ -76,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     add_rules(commands, _add_server_options)
     add_sms(commands)
     add_plan(commands, _add_server_options)
+    add_papers(commands, _add_server_options)
     add_telemetry(commands, _add_server_options)
     add_dashboards(commands, _add_server_options)
     _add_users(commands)

@@ -16,6 +16,7 @@ NOW, BEFORE, TARGET, GRID, INK = "#0b4f6c", "#9fb8c4", "#b3261e", "#d9dfe3", "#3
 _FONT = 'font-family="Libertinus Serif, Georgia, serif"'
 _LINES = 4
 _WIDEST = 40.0
+_LETTER = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ def bars(labels: Sequence[str], series: Sequence[Series]) -> str:
                 y = scale.y(max(value, 0.0))
                 height = abs(scale.y(0.0) - scale.y(value))
                 parts.append(
-                    f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{one.color}"/>'
+                    f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+                    f' fill="{one.color}"/>'
                 )
     return _svg(parts)
 
@@ -118,7 +120,8 @@ def _round_step(step: float) -> float:
 
 
 def _labels(labels: Sequence[str], slot: float) -> str:
-    every = max(1, -(-len(labels) * 44 // int(WIDTH - _LEFT - _RIGHT)))
+    widest = max((len(label) for label in labels), default=0) * _LETTER + 10
+    every = max(1, -(-len(labels) * widest // int(WIDTH - _LEFT - _RIGHT)))
     return "".join(
         _text(_LEFT + (index + 0.5) * slot, HEIGHT - 8, label, "middle")
         for index, label in enumerate(labels)

@@ -5,9 +5,13 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hub.papers.words import moment
 from hub.settings import HubSettings
+
+if TYPE_CHECKING:
+    from hub.database import Pool
 
 AUTHOR = "línea de órdenes"
 ENDINGS = (".pdf", ".xlsx", ".csv", ".json")
@@ -24,7 +28,9 @@ def add_papers(
     make.add_argument(
         "subject", nargs="?", default="", metavar="PERÍODO", help="sin esto, el último terminado; o un folio"
     )
-    make.add_argument("--at", type=_instant, metavar="INSTANTE", help="con lo que se sabía entonces (RFC 3339)")
+    make.add_argument(
+        "--at", type=_instant, metavar="INSTANTE", help="con lo que se sabía entonces (RFC 3339)"
+    )
     _add_out(make)
     make.set_defaults(act=_make)
     write = actions.add_parser("write", help="escribe en archivos un documento guardado")
@@ -57,10 +63,10 @@ def _out(text: str) -> Path:
 
 def _instant(text: str) -> datetime:
     try:
-        at = datetime.fromisoformat(text)
+        at: datetime | None = datetime.fromisoformat(text)
     except ValueError:
-        at = datetime.min
-    if at.tzinfo is None:
+        at = None
+    if at is None or at.tzinfo is None:
         raise argparse.ArgumentTypeError("escriba fecha, hora y zona: 2026-11-01T12:00:00-03:00")
     return at.astimezone(UTC)
 
@@ -75,12 +81,12 @@ async def _kinds(_settings: HubSettings, _arguments: argparse.Namespace) -> int:
 
 async def _make(settings: HubSettings, arguments: argparse.Namespace) -> int:
     from hub.alerts.service import CatalogueBook
-    from hub.app import database
+    from hub.app import open_database
     from hub.papers import service
     from hub.papers.desk import Desk, PaperError
     from hub.plan.service import TopicsBook
 
-    async with database(settings) as pool:
+    async with open_database(settings) as pool:
         desk = Desk(
             pool=pool,
             as_of=arguments.at or datetime.now(UTC),
@@ -105,10 +111,10 @@ async def _told(done: int, of: int, what: str) -> None:
 
 
 async def _write(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import database
+    from hub.app import open_database
     from hub.papers.desk import PaperError
 
-    async with database(settings) as pool:
+    async with open_database(settings) as pool:
         try:
             return await _write_files(pool, arguments.paper, arguments.out)
         except PaperError as error:
@@ -116,14 +122,12 @@ async def _write(settings: HubSettings, arguments: argparse.Namespace) -> int:
             return 1
 
 
-async def _write_files(pool: object, number: int, files: list[Path]) -> int:
-    from hub.database import Pool
+async def _write_files(pool: "Pool", number: int, files: list[Path]) -> int:
     from hub.papers import service
     from hub.papers.paper import encode
     from hub.papers.pdf import as_pdf
     from hub.papers.sheet import as_csv, as_xlsx, tables
 
-    assert isinstance(pool, Pool)  # noqa: S101
     _, paper = await service.find(pool, number)
     for path in files:
         if path.suffix == ".pdf":
@@ -143,10 +147,10 @@ async def _write_files(pool: object, number: int, files: list[Path]) -> int:
 
 
 async def _list(settings: HubSettings, _arguments: argparse.Namespace) -> int:
-    from hub.app import database
+    from hub.app import open_database
     from hub.papers import service
 
-    async with database(settings) as pool:
+    async with open_database(settings) as pool:
         for one in await service.kept(pool):
             print(f"{one.paper_id:6} {moment(one.made_at)} {one.title} ({one.sha256[:12]})")
     return 0

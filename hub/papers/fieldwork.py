@@ -27,7 +27,8 @@ select 'Operativos ejecutados' as what, count(*)::float8 as n, 10 as place from 
 union all
 select case c.kind when 'identity' then 'Controles de identidad' when 'vehicles' then 'Controles vehiculares'
     when 'arrests' then 'Personas detenidas' when 'sanitary_files' then 'Sumarios sanitarios' end,
-  sum(c.total)::float8, case c.kind when 'identity' then 20 when 'vehicles' then 21 when 'arrests' then 22 else 23 end
+  sum(c.total)::float8,
+  case c.kind when 'identity' then 20 when 'vehicles' then 21 when 'arrests' then 22 else 23 end
   from operation_counts c join operations o using (operation_id)
   where not o.is_drill and c.recorded_at <= :as_of::timestamptz
     and c.kind in ('identity', 'vehicles', 'arrests', 'sanitary_files')
@@ -36,8 +37,10 @@ select case c.kind when 'identity' then 'Controles de identidad' when 'vehicles'
   group by c.kind
 union all select 'Fiscalizaciones', count(*)::float8, 30 from standing
 union all select 'Advertencias', count(*)::float8, 31 from standing where result = 'warning'
-union all select 'Infracciones', count(*)::float8, 32 from infringements join standing using (inspection_id)
-union all select 'Citaciones al JPL', count(*)::float8, 33 from infringements join standing using (inspection_id)
+union all
+select 'Infracciones', count(*)::float8, 32 from infringements join standing using (inspection_id)
+union all
+select 'Citaciones al JPL', count(*)::float8, 33 from infringements join standing using (inspection_id)
   where hearing_on is not null
 union all
 select 'Decomisos (' || case unit when 'un' then 'unidades' when 'l' then 'litros' else unit end || ')',

@@ -88,8 +88,8 @@ _COLUMNS = (
     Column("N.º congelado", is_number=True, width=1.0),
 )
 _NOTE = (
-    "Cada cifra congelada se recalcula desde los datos con «almenara-hub plan verify NÚMERO» y debe dar lo mismo."
-    " Las que no tienen número son provisionales."
+    "Cada cifra congelada se recalcula desde los datos con «almenara-hub plan verify NÚMERO» y debe dar lo"
+    " mismo. Las que no tienen número son provisionales."
 )
 
 
@@ -101,13 +101,12 @@ def standings_table(caption: str, rows: Sequence[Standing]) -> Table:
 
 def _line(one: Standing) -> list[Cell]:
     indicator = one.indicator
-    has_none = isinstance(one.datum, NoData)
     baseline = indicator.baseline.value if indicator.baseline else None
     situation = f"Sin dato: {one.datum.reason}" if isinstance(one.datum, NoData) else LABELS[one.light]
     return [
         f"{indicator.id} {indicator.name}",
         one.period.label,
-        None if has_none else number(float(one.datum), _decimals(one.datum)),
+        None if isinstance(one.datum, NoData) else number(one.datum, _decimals(one.datum)),
         "" if indicator.unit == "n" else indicator.unit,
         "—" if baseline is None else number(baseline, _decimals(baseline)),
         "—" if one.target is None else number(one.target, _decimals(one.target)),
@@ -124,8 +123,7 @@ def _decimals(value: Datum) -> int:
 
 def key_figure(one: Standing) -> KeyFigure:
     unit = "" if one.indicator.unit == "n" else f" {one.indicator.unit}"
-    has_none = isinstance(one.datum, NoData)
-    value = "sin dato" if has_none else number(float(one.datum), _decimals(one.datum)) + unit
+    value = "sin dato" if isinstance(one.datum, NoData) else number(one.datum, _decimals(one.datum)) + unit
     target = f"meta {number(one.target, _decimals(one.target))}{unit}" if one.target is not None else ""
     return KeyFigure(one.indicator.name, value, target or LABELS[one.light], LIGHTS[one.light])
 
@@ -139,9 +137,7 @@ def history(one: Standing) -> Chart | None:
     if len(there) < 2:
         return None
     drawn = charts.lines([period.label for period in periods], [charts.Series("Cifra", values)], one.target)
-    words = (
-        f"{one.indicator.name}: {len(there)} períodos con dato, de {number(there[0], 1)} a {number(there[-1], 1)}"
-        f" {'' if one.indicator.unit == 'n' else one.indicator.unit}".rstrip()
-        + "."
-    )
+    unit = "" if one.indicator.unit == "n" else f" {one.indicator.unit}"
+    ends = f"de {number(there[0], 1)} a {number(there[-1], 1)}{unit}"
+    words = f"{one.indicator.name}: {len(there)} períodos con dato, {ends}."
     return Chart(f"{one.indicator.id} {one.indicator.name}", words, drawn)

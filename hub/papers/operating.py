@@ -17,13 +17,15 @@ STATES = {
     "suspended": "suspendido",
 }
 MOST = 400
+"""Lines of a table; a month has dozens."""
 
 # States are those of the log at the instant that the document knows up to.
 _SQL = """
 select o.folio, o.kind, o.name, o.sector, coalesce(o.started_at, o.planned_start) as at,
   coalesce((select l.to_state from operation_log l where l.operation_id = o.operation_id
     and l.at <= $3 and l.to_state is not null order by l.log_id desc limit 1), o.state) as state,
-  (select count(*) from operation_institutions i where i.operation_id = o.operation_id)::integer as institutions,
+  (select count(*) from operation_institutions i
+    where i.operation_id = o.operation_id)::integer as institutions,
   (select count(*) from inspections i where i.operation_id = o.operation_id and i.recorded_at <= $3
     and not exists (select from inspections l where l.replaces = i.inspection_id))::integer as inspections,
   (select count(*) from infringements f join inspections i using (inspection_id)

@@ -12,7 +12,8 @@ MOST = 200
 _SQL = """
 select d.name, d.kind, d.sector, min(a.opened_at) as since, count(*) over () as in_all
 from devices d join alerts a
-  on (a.kind = 'device_silent' and a.device_id = d.device_id) or (a.kind = 'gateway_silent' and a.gateway = d.gateway)
+  on a.kind = 'device_silent' and a.device_id = d.device_id
+    or a.kind = 'gateway_silent' and a.gateway = d.gateway
 where a.opened_at <= $1 and (a.closed_at is null or a.closed_at > $1) and not a.is_drill
 group by d.device_id, d.name, d.kind, d.sector order by since limit $2
 """

@@ -12,7 +12,6 @@ from hub.papers.paper import Paper, Table, shown
 from hub.papers.words import footer_of
 
 _TEMPLATE = Path(__file__).with_name("paper.typ")
-STANDARDS = ["a-2a", "ua-1"]
 
 
 class PdfError(Exception):
@@ -33,7 +32,7 @@ def _compile(paper: Paper) -> bytes:
         made = typst.compile(
             _template(),
             sys_inputs={"paper": content},
-            pdf_standards=STANDARDS,
+            pdf_standards=["a-2a", "ua-1"],
             ignore_system_fonts=True,
             timestamp=paper.prepared_at,
         )

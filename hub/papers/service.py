@@ -80,7 +80,7 @@ async def find(pool: Pool, paper_id: int) -> tuple[Kept, Paper]:
 async def kept(pool: Pool, before: int | None = None) -> Sequence[Kept]:
     """A page of the list, the newest first; ``before`` is the last number of the page before."""
     rows = await pool.fetch(
-        "select * from papers where paper_id < coalesce($1, 9223372036854775807) order by paper_id desc limit $2",
+        "select * from papers where $1::bigint is null or paper_id < $1 order by paper_id desc limit $2",
         *(before, PAGE),
     )
     return [_kept(row) for row in rows]

@@ -13,6 +13,7 @@ from hub.alerts.service import Catalogue, CatalogueBook
 from hub.clock import Clock
 from hub.database import UNAVAILABLE, Pool
 from hub.notify.service import Policies
+from hub.papers.making import Workshop
 from hub.plan.model import Topics
 from hub.plan.service import TopicsBook
 from hub.web.assets import Assets
@@ -37,6 +38,7 @@ from hub.web.routes import (
     live,
     login,
     ops,
+    papers,
     plan,
     rules,
     silences,
@@ -58,6 +60,7 @@ PRIVATE = (
     turns.router,
     rules.router,
     plan.router,
+    papers.router,
     devices.router,
     transports.router,
     groups.router,
@@ -81,6 +84,7 @@ def create_app(
     catalogue: Callable[[], Catalogue] | None = None,
     desk: RulesDesk | None = None,
     topics: Callable[[], Topics] | None = None,
+    workshop: Workshop | None = None,
 ) -> FastAPI:
     """The operator console; without it, health and metrics alone.
 
@@ -101,6 +105,7 @@ def create_app(
         catalogue=catalogue or CatalogueBook(),
         desk=desk,
         topics=topics or TopicsBook(),
+        workshop=workshop,
     )
     app.mount("/static", assets)
     if has_console:

@@ -15,6 +15,7 @@ from hub.alerts.service import Catalogue, CatalogueBook
 from hub.clock import Clock
 from hub.database import Pool
 from hub.notify.service import Policies
+from hub.papers.making import Workshop
 from hub.plan.model import Topics
 from hub.plan.service import TopicsBook
 from hub.rule_work.drafts import Drafts
@@ -61,6 +62,8 @@ class Console:
     desk: RulesDesk | None = None
     topics: Callable[[], Topics] = field(default_factory=TopicsBook)
     """The topics that a safety plan must treat."""
+    workshop: Workshop | None = None
+    """Where documents are made."""
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One figure is computed again at a time: each reads a month of alerts."""
     throttle: LoginThrottle = field(default_factory=LoginThrottle)

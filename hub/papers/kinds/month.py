@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from hub.papers import charts
 from hub.papers.desk import Desk, Kind, PaperError, Subject
-from hub.papers.happenings import FAMILY_NAMES, Daily, Span, change, daily
+from hub.papers.happenings import FAMILY_NAMES, Daily, Span, change, daily, hourly
 from hub.papers.indicators import Standing, history, key_figure, standings, standings_table
 from hub.papers.operating import STATES, Held, operations
 from hub.papers.paper import (
@@ -23,7 +23,7 @@ from hub.papers.paper import (
 )
 from hub.papers.words import MONTHS, day, period_name
 from hub.plan import versions
-from hub.plan.periods import SANTIAGO, Period, local_midnight, previous, years_before
+from hub.plan.periods import SANTIAGO, Period, previous, years_before
 
 _FIRST = ("I01", "I02", "I03", "I04", "I05", "I08", "I13", "I20")
 _MOST_CHARTS = 6
@@ -40,7 +40,7 @@ async def build(desk: Desk, subject: Subject) -> Paper:
     groups = await standings(desk, month)
     await desk.progress(1, _STEPS, "hechos")
     found = await daily(desk, years_before(month.first_day, 1), month.end_day)
-    hours = await _hours(desk, span)
+    hours = await hourly(desk, span)
     await desk.progress(2, _STEPS, "operativos")
     held = await operations(desk, span)
     await desk.progress(3, _STEPS, "actividades del plan")
@@ -80,20 +80,6 @@ def _figures(groups: Sequence[Sequence[Standing]]) -> list[Block]:
         )
     blocks.append(standings_table("Indicadores de la plataforma", groups[-1]))
     return blocks
-
-
-_HOURS = """
-select extract(hour from opened_at at time zone 'America/Santiago')::integer as hour, count(*)::integer as n
-from alerts where opened_at >= $1 and opened_at < $2 and not is_drill and not is_reserved
-  and reason in ('attended', 'referred') and closed_at <= $3
-group by 1
-"""
-
-
-async def _hours(desk: Desk, span: Span) -> list[int]:
-    rows = await desk.pool.fetch(_HOURS, local_midnight(span.first), local_midnight(span.end), desk.as_of)
-    known = {row["hour"]: row["n"] for row in rows}
-    return [known.get(hour, 0) for hour in range(24)]
 
 
 def _happenings(found: Daily, month: Period, span: Span, hours: Sequence[int]) -> list[Block]:
@@ -171,7 +157,8 @@ def _operations(held: Sequence[Held]) -> list[Block]:
         Column("Hechos de origen", is_number=True, width=1.1),
     )
     done = sum(one.state in ("executed", "closed") for one in held)
-    text = f"{number(done)} de {number(len(held))} ejecutados; {sum(one.state == 'closed' for one in held)} con acta cerrada."
+    closed = sum(one.state == "closed" for one in held)
+    text = f"{number(done)} de {number(len(held))} ejecutados; {closed} con acta cerrada."
     return [Heading("Operativos"), Paragraph(text), table("Operativos del mes", columns, lines)]
 
 
@@ -184,7 +171,7 @@ async def _activities(desk: Desk, month: Period) -> list[Block]:
     begun = [one for one in version.plan.activities() if one.starts_on <= last]
     missing = [one for one in begun if one.id not in proven]
     blocks: list[Block] = [Heading("Actividades del plan")]
-    text = f"{len(begun) - len(missing)} de {len(begun)} actividades comenzadas tienen evidencia."
+    text = f"Con evidencia: {len(begun) - len(missing)} de {len(begun)} actividades comenzadas."
     blocks.append(Paragraph(text))
     if missing:
         columns = (

@@ -178,7 +178,7 @@ def _work(done: Sequence[Work], spans: Sequence[Span]) -> Block:
             "No hay operativos ni fiscalizaciones registradas en estos períodos ni un año antes."
         )
     note = "De cada institución lo suyo: los controles de identidad y las detenciones son de las policías."
-    lines = [_cells(one.what, one.now, one.before) for one in done]
+    lines: list[list[Cell]] = [_cells(one.what, one.now, one.before) for one in done]
     return table("Controles, fiscalizaciones e incautaciones", _columns(spans), lines, note=note)
 
 
@@ -186,7 +186,7 @@ async def _outages(desk: Desk) -> Block:
     found = await outages(desk)
     if not found.count:
         return Paragraph("Ningún equipo está fuera de servicio.")
-    lines = [
+    lines: list[list[Cell]] = [
         [
             one.name,
             DEVICE_KINDS.get(one.kind, one.kind),
@@ -211,7 +211,7 @@ async def _outages(desk: Desk) -> Block:
 STOP = Kind(
     id="stop",
     name="Hoja semanal",
-    doc="Hechos de 7 días, 28 días y el año contra el año anterior; fiscalización; equipos fuera de servicio.",
+    doc="Hechos de 7 días, 28 días y el año contra el anterior; fiscalización; equipos fuera de servicio.",
     of="semana",
     build=build,
 )

@@ -121,10 +121,8 @@ async def _fetch(desk: Desk, sql: str, first: date, end: date) -> Sequence[Mappi
         "as_of": desk.as_of,
         "settings": as_json(desk.parameters),
     }
-    rows: Sequence[Mapping[str, Any]] = await desk.pool.fetch(
-        statement.sql, *statement.arguments(values), timeout=120
-    )
-    return rows
+    rows = await desk.pool.fetch(statement.sql, *statement.arguments(values), timeout=120)
+    return [dict(row) for row in rows]
 
 
 def counts(desk: Desk, found: Daily, spans: Sequence[Span]) -> list[Count]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 try:
     from hub.dashboard_commands import add_dashboards
+    from hub.example_years.cli import add_example
     from hub.notify.cli import add_people
     from hub.notify.transports.modem.cli import add_sms
     from hub.papers.cli import add_papers
@@ -77,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     add_rules(commands, _add_server_options)
     add_sms(commands)
     add_plan(commands, _add_server_options)
+    add_example(commands, _add_server_options)
     add_papers(commands, _add_server_options)
     add_telemetry(commands, _add_server_options)
     add_dashboards(commands, _add_server_options)

@@ -170,13 +170,46 @@ def record(rows: Rows, operations: Sequence[Held], seed: int) -> None:
         if one.is_done:
             _counts(rows, one, chance)
             for _ in range(chance.randrange(6, 22)):
-                year = one.starts_at.year
-                folios[year] = folios.get(year, 0) + 1
-                _inspection(rows, one, f"FIS-{year}-{folios[year]:06}", chance)
+                _inspection(rows, one, _folio(folios, one.starts_at), chance)
+            for spot in one.spots:
+                if chance.random() < 0.7:
+                    _look_again(rows, one, spot, _folio(folios, one.ends_at), chance)
     for year in sorted({one.starts_at.year for one in operations}):
         made = sum(one.folio.startswith(f"OPF-{year}-") for one in operations)
         rows.add("folio_counters", prefix="OPF", year=year, next=made + 1)
         rows.add("folio_counters", prefix="FIS", year=year, next=folios.get(year, 0) + 1)
+
+
+def _folio(folios: dict[int, int], at: datetime) -> str:
+    folios[at.year] = folios.get(at.year, 0) + 1
+    return f"FIS-{at.year}-{folios[at.year]:06}"
+
+
+def _look_again(rows: Rows, one: Held, spot: Spot, folio: str, chance: random.Random) -> None:
+    """An inspector comes by some days later: that tells whether the trade came back."""
+    at = one.ends_at + timedelta(seconds=round(chance.uniform(3, 13) * 86400))
+    latitude, longitude = moved(spot.latitude, spot.longitude, chance.gauss(0, 20), chance.gauss(0, 20))
+    is_back = chance.random() < 0.4
+    rows.add(
+        "inspections",
+        inspection_id=uuid7(at, chance),
+        folio=folio,
+        operation_id=None,
+        point="",
+        sector=one.sector,
+        latitude=latitude,
+        longitude=longitude,
+        accuracy_m=round(chance.uniform(4, 25), 1),
+        trade=one.sort.trades[0],
+        permit_state="none" if is_back else "valid",
+        result="warning" if is_back else "no_remark",
+        acting="autonomous",
+        assists="",
+        institution=LEAD,
+        inspected_at=at,
+        author=AUTHOR,
+        recorded_at=at + timedelta(minutes=3),
+    )
 
 
 def _operation(rows: Rows, one: Held, chance: random.Random) -> None:

@@ -50,8 +50,10 @@ from hub.notify.transports import Inbound
 from hub.notify.transports.modem import figures
 from hub.notify.transports.spec import HttpSpec, read_secret
 from hub.notify.watching import Watched
+from hub.operations.linking import Linking
 from hub.papers.desk import Desk
 from hub.papers.making import Workshop
+from hub.plan.parameters import parameters_of
 from hub.plan.service import TopicsBook
 from hub.rule_work import memories
 from hub.rule_work.apart import rehearse_apart
@@ -448,6 +450,7 @@ def _intake_loops(parts: Parts) -> list[Loop]:
             hub.pool, clock, parts.stores, hub.settings.telemetry_days, hub.settings.event_days
         ),
         rollup_loop(intake.telemetry, hub.pool, clock),
+        Linking(hub.pool, lambda: parameters_of(hub.catalogue())["code_of_kind"]).run_loop(clock),
         *parts.store_loops,
     ]
     if hub.settings.jetstream:

@@ -36,4 +36,6 @@ create table linking_marks (
   log          text primary key check (log in ('alerts', 'operations')),
   log_id       bigint not null default 0
 );
-insert into linking_marks (log) values ('alerts'), ('operations');
+-- An operation reads all that is in its reach when it changes, so old alerts need no second look.
+insert into linking_marks (log, log_id) select 'alerts', coalesce(max(log_id), 0) from alert_log;
+insert into linking_marks (log) values ('operations');

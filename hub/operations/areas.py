@@ -78,10 +78,10 @@ def check_area(area: Any) -> None:
     """Raises ValueError (Spanish) for what is no area: not closed, crossing itself, not on Earth."""
     if not isinstance(area, dict) or area.get("type") not in ("Polygon", "MultiPolygon"):
         raise ValueError("la geometría debe ser Polygon o MultiPolygon")
-    rings = area.get("coordinates")
-    polygons = [rings] if area["type"] == "Polygon" else rings
+    rings: Any = area.get("coordinates") or []
+    polygons: Any = [rings] if area["type"] == "Polygon" else rings
     try:
-        for ring in (ring for polygon in polygons or () for ring in polygon):
+        for ring in (ring for polygon in polygons for ring in polygon):
             _check_ring(ring)
         shape = shapely.geometry.shape(area)
     except (TypeError, IndexError, shapely.errors.ShapelyError) as error:

@@ -92,7 +92,7 @@ async def _load(settings: HubSettings, arguments: argparse.Namespace) -> int:
         known = [one.sector for one in await reading.sectors(pool)]
         try:
             filed, left_out = load_operation(text, known, str(arguments.file), is_partial=arguments.partial)
-            operation = await importing.store(pool, filed, author=AUTHOR, now=datetime.now(UTC))
+            operation, notes = await importing.store(pool, filed, author=AUTHOR, now=datetime.now(UTC))
         except OperationFileError as error:
             _tell(error.problems)
             return 1
@@ -100,11 +100,10 @@ async def _load(settings: HubSettings, arguments: argparse.Namespace) -> int:
             print(f"operations load: {error}", file=sys.stderr)
             return 1
     _tell(left_out)
-    print(
-        f"{operation.folio} cargado ({len(left_out)} partes quedaron fuera)"
-        if left_out
-        else f"{operation.folio} cargado"
-    )
+    for note in notes:
+        print(note, file=sys.stderr)
+    left = f" ({len(left_out)} partes quedaron fuera)" if left_out else ""
+    print(f"{operation.folio} cargado{left}")
     return 0
 
 

@@ -159,7 +159,8 @@ async def move(
         await connection.execute(
             "update operations set state = $2,"
             " started_at = case $2 when 'in_progress' then $3 when 'planned' then null else started_at end,"
-            " ended_at = case $2 when 'executed' then greatest($3, started_at) when 'planned' then null else ended_at end,"
+            " ended_at = case $2 when 'executed' then greatest($3, started_at) when 'planned' then null"
+            " else ended_at end,"
             " suspended_because = case $2 when 'suspended' then $4 else '' end,"
             " closed_at = case $2 when 'closed' then $3 end, acta_folio = case $2 when 'closed' then $5 end,"
             " acta_sha256 = case $2 when 'closed' then $6 else '' end where operation_id = $1",

@@ -11,6 +11,7 @@ MAIN_SECTIONS: tuple[Section, ...] = (
     ("dispositivos", "/dispositivos", "Dispositivos", Permission.SEE_DEVICES),
 )
 MORE_SECTIONS: tuple[Section, ...] = (
+    ("operativos", "/operativos", "Operativos", Permission.SEE_OPERATIONS),
     ("plan", "/plan", "Plan comunal", Permission.SEE_PLAN),
     ("documentos", "/documentos", "Documentos", Permission.SEE_PAPERS),
     ("grupos", "/grupos", "Grupos", Permission.SEE_GROUPS),

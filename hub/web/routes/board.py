@@ -42,7 +42,8 @@ async def console_page(
     console: TheConsole, session: SignedIn, alerta: Annotated[uuid.UUID | None, Query()] = None
 ) -> Response:
     if not session.user.may(Permission.SEE_ALERTS):
-        return RedirectResponse("/dispositivos", status_code=303)
+        home = "/operativos" if session.user.may(Permission.SEE_OPERATIONS) else "/dispositivos"
+        return RedirectResponse(home, status_code=303)
     detail = None
     if alerta is not None:
         alert = await find_alert(console, session, alerta)

@@ -93,6 +93,10 @@ class Wall:
         year = "" if local.year == today.year else f" {local.year}"
         return f"{local.day} {_MONTHS[local.month - 1]}{year} {local:%H:%M}"
 
+    def hour(self, at: datetime) -> str:
+        """21:04, local."""
+        return f"{at.astimezone(self._zone):%H:%M}"
+
     def instant(self, text: str) -> datetime:
         """A local date and time (2026-11-24 21:00, or with a T between), aware; else ValueError."""
         return datetime.strptime(text.strip().replace("T", " ")[:16], "%Y-%m-%d %H:%M").replace(

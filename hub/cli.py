@@ -20,6 +20,7 @@ try:
     from hub.operations.cli import add_operations
     from hub.papers.cli import add_papers
     from hub.plan.cli import add_plan
+    from hub.registers.cli import add_registers
     from hub.rule_work.cli import add_rules
     from hub.settings import HubSettings, SettingsError, load
     from hub.telemetry_commands import add_telemetry
@@ -80,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     add_sms(commands)
     add_plan(commands, _add_server_options)
     add_operations(commands, _add_server_options)
+    add_registers(commands, _add_server_options)
     add_example(commands, _add_server_options)
     add_papers(commands, _add_server_options)
     add_telemetry(commands, _add_server_options)

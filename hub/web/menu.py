@@ -14,6 +14,7 @@ MORE_SECTIONS: tuple[Section, ...] = (
     ("operativos", "/operativos", "Operativos", Permission.SEE_OPERATIONS),
     ("plan", "/plan", "Plan comunal", Permission.SEE_PLAN),
     ("documentos", "/documentos", "Documentos", Permission.SEE_PAPERS),
+    ("registros", "/registros", "Consejo y registros", Permission.SEE_REGISTERS),
     ("grupos", "/grupos", "Grupos", Permission.SEE_GROUPS),
     ("silencios", "/silencios", "Silencios", Permission.SEE_SILENCES),
     ("turnos", "/turnos", "Turnos", Permission.SEE_TURNS),

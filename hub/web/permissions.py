@@ -39,6 +39,8 @@ class Permission(enum.StrEnum):
     """Plan, confirm, suspend and close an operation; link and unlink what the field said."""
     RECORD_INSPECTIONS = "record_inspections"
     """Write inspections and patrols, in the street or at a desk."""
+    SEE_REGISTERS = "see_registers"
+    """The page of registers; what stands on it depends on the permissions of each."""
     SEE_COUNCIL = "see_council"
     KEEP_COUNCIL = "keep_council"
     """Sessions, attendance, agreements, actas; projects and agreements with other institutions."""
@@ -90,6 +92,7 @@ ROLES: dict[str, frozenset[Permission]] = {
         _P.PLAN_OPERATIONS,
         _P.RECORD_INSPECTIONS,
         _P.SEE_COUNCIL,
+        _P.SEE_REGISTERS,
         _P.SEE_REFUSALS,
         _P.MANAGE_PEOPLE,
         _P.WATCH_ROOM,
@@ -107,6 +110,7 @@ ROLES: dict[str, frozenset[Permission]] = {
         _P.SEE_OPERATIONS,
         _P.PLAN_OPERATIONS,
         _P.SEE_COUNCIL,
+        _P.SEE_REGISTERS,
         _P.KEEP_COUNCIL,
         _P.SEE_GROUPS,
         _P.SEE_HANDOVER,
@@ -118,7 +122,7 @@ ROLES: dict[str, frozenset[Permission]] = {
     },
     "inspector": frozenset({_P.SEE_OPERATIONS, _P.RECORD_INSPECTIONS}),
     "victimas": frozenset(
-        {_P.SEE_ALERTS, _P.SEE_RESTRICTED, _P.SEE_HELP, _P.SEE_REFERRALS, _P.KEEP_REFERRALS}
+        {_P.SEE_ALERTS, _P.SEE_RESTRICTED, _P.SEE_HELP, _P.SEE_REFERRALS, _P.KEEP_REFERRALS, _P.SEE_REGISTERS}
     ),
     "tecnico": frozenset(
         {_P.SEE_RULES, _P.REHEARSE_RULES, _P.SEE_SILENCES, _P.SEE_DEVICES, _P.SEE_REFUSALS, _P.SEE_HELP}
@@ -129,6 +133,7 @@ ROLES: dict[str, frozenset[Permission]] = {
             _P.SEE_PAPERS,
             _P.SEE_OPERATIONS,
             _P.SEE_COUNCIL,
+            _P.SEE_REGISTERS,
             _P.SEE_RULES,
             _P.SEE_ALERTS,
             _P.SEE_HANDOVER,

@@ -600,6 +600,7 @@ def _web_app(parts: Parts) -> FastAPI:
         desk=RulesDesk(parts.live, parts.drafts),
         catalogue=hub.catalogue,
         topics=TopicsBook(hub.settings.data / "materias.yaml"),
+        telemetry=parts.stores[0],
     )
 
 

@@ -15,6 +15,8 @@ from hub.database import UNAVAILABLE, Pool
 from hub.notify.service import Policies
 from hub.plan.model import Topics
 from hub.plan.service import TopicsBook
+from hub.telemetry import TelemetryStore
+from hub.telemetry.postgres import PostgresTelemetry
 from hub.web.assets import Assets
 from hub.web.auth import signed_in
 from hub.web.bus import AlertBus
@@ -29,6 +31,7 @@ from hub.web.routes import (
     board,
     bulletins,
     calls,
+    device,
     devices,
     drills,
     gateways,
@@ -59,6 +62,7 @@ PRIVATE = (
     rules.router,
     plan.router,
     devices.router,
+    device.router,
     transports.router,
     groups.router,
     calls.router,
@@ -81,6 +85,7 @@ def create_app(
     catalogue: Callable[[], Catalogue] | None = None,
     desk: RulesDesk | None = None,
     topics: Callable[[], Topics] | None = None,
+    telemetry: TelemetryStore | None = None,
 ) -> FastAPI:
     """The operator console; without it, health and metrics alone.
 
@@ -101,6 +106,7 @@ def create_app(
         catalogue=catalogue or CatalogueBook(),
         desk=desk,
         topics=topics or TopicsBook(),
+        telemetry=telemetry or PostgresTelemetry(),
     )
     app.mount("/static", assets)
     if has_console:

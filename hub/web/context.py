@@ -19,6 +19,8 @@ from hub.plan.model import Topics
 from hub.plan.service import TopicsBook
 from hub.rule_work.drafts import Drafts
 from hub.rule_work.live import LiveRules
+from hub.telemetry import TelemetryStore
+from hub.telemetry.postgres import PostgresTelemetry
 from hub.web import texts
 from hub.web.assets import Assets
 from hub.web.audit import RecentReads
@@ -61,6 +63,8 @@ class Console:
     desk: RulesDesk | None = None
     topics: Callable[[], Topics] = field(default_factory=TopicsBook)
     """The topics that a safety plan must treat."""
+    telemetry: TelemetryStore = field(default_factory=PostgresTelemetry)
+    """Where the devices' readings are."""
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One figure is computed again at a time: each reads a month of alerts."""
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
@@ -122,6 +126,7 @@ def build_templates(settings: WebSettings, assets: Assets, wall: Wall) -> jinja2
     )
     environment.filters.update(
         age=texts.age,
+        figure=texts.figure,
         left=texts.left,
         span=texts.span,
         clock=wall.clock,

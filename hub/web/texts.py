@@ -113,6 +113,10 @@ class Wall:
         year = "" if local.year == today.year else f" {local.year}"
         return f"{local.day} {_MONTHS[local.month - 1]}{year} {local:%H:%M}"
 
+    def stamp(self, at: datetime) -> str:
+        """2026-11-24T21:04:12.000-03:00"""
+        return at.astimezone(self._zone).isoformat(timespec="milliseconds")
+
     def instant(self, text: str) -> datetime:
         """A local date and time (2026-11-24 21:00, or with a T between), aware; else ValueError."""
         return datetime.strptime(text.strip().replace("T", " ")[:16], "%Y-%m-%d %H:%M").replace(
@@ -126,6 +130,17 @@ class Wall:
     def midnight(self, day: str) -> datetime:
         """The local start of ``day`` (YYYY-MM-DD), aware; raises ValueError for anything else."""
         return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=self._zone)
+
+
+def figure(value: float | None, unit: str = "") -> str:
+    """12,3 °C; three or four digits that count, and a decimal comma."""
+    if value is None:
+        return "sin datos"
+    digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 2
+    number = f"{value:,.{digits}f}".replace(",", " ").replace(".", ",")
+    if "," in number:
+        number = number.rstrip("0").rstrip(",")
+    return f"{number} {unit}".rstrip()
 
 
 def span(seconds: int) -> str:

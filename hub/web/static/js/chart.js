@@ -41,7 +41,7 @@ const axis = (more) => ({
   ...more,
 });
 
-export const timeAxis = () => axis({ values: timeLabels, space: 70 });
+export const timeAxis = () => axis({ values: timeLabels, space: 70, size: 34 });
 
 export const valueAxis = (unit) => axis({
   size: 62,

@@ -2,16 +2,23 @@
 
 import math
 import os
+import random
+import re
 from datetime import timedelta
 
 import pytest
 from playwright.async_api import Page, expect
 from test_hub_console import DESK, PHONE, PICTURES, Room, browser, looks_alike, room, tell_a_night
 from test_hub_console_plan import fits
+from test_hub_web import raise_alert
 from test_hub_web_device import outage
 
+from hub.alerts import service as alerts
+from hub.alerts.lifecycle import Move
+from hub.plan.parameters import SLA_S
 from hub.telemetry import Point
 from hub.telemetry.postgres import PostgresTelemetry
+from hub.web import screens
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 __all__ = ["browser", "room"]  # fixtures
@@ -87,3 +94,142 @@ async def test_the_history_of_a_device_is_drawn_and_read(room: Room) -> None:
     async with page.expect_download() as download:
         await page.get_by_role("link", name="Descargar CSV").click()
     assert (await download.value).suggested_filename == f"dispositivo-{device_id}-7d.csv"
+
+
+# ---------------------------------------------------------------------------------------------- wall
+
+WALL = {"width": 1920, "height": 1080}
+
+
+async def a_busy_week(room: Room) -> None:
+    """The evening of the other pictures, after a week with answers, events, texts and cameras out."""
+    site = room.site
+    await tell_a_night(site)
+    now, chance = site.clock.now(), random.Random(3)
+    days = [(priority, target) for priority, target in SLA_S.items() for _ in range(60)]
+    for number, (priority, target_s) in enumerate(days):
+        opened = now - timedelta(hours=1 + chance.random() * 24 * (0.7 if number % 3 else 6.8))
+        took_s = chance.lognormvariate(0, 0.7) * target_s * 0.5
+        await site.pool.execute(
+            "insert into alerts (alert_id, code, kind, priority, state, reason, dedup_key, summary, rule,"
+            " happened_at, opened_at, last_event_at, acknowledged_at, closed_at) values"
+            " (gen_random_uuid(), 'Z9', 'panic', $1, 'closed', 'attended', $2, '', '', $3, $3, $3, $4, $5)",
+            priority,
+            f"w{number}",
+            opened,
+            opened + timedelta(seconds=took_s),
+            opened + timedelta(minutes=40),
+        )
+    device_id = await site.pool.fetchval("select device_id from devices where kind = 'panic_button' limit 1")
+    heard = [
+        now - timedelta(minutes=minute)
+        for minute in range(24 * 60)
+        for _ in range(round(2 + 1.6 * math.sin(minute / 230)))
+    ]
+    await site.pool.execute(
+        "insert into events (id, type, device_id, happened_at, time_quality, received_at, digest)"
+        " select gen_random_uuid(), 'panic.pressed', $1, at, 'device', at, '' from unnest($2::timestamptz[]) at",
+        device_id,
+        heard,
+    )
+    for name, kind, is_ok, signal in (("modem-1", "modem", True, -71), ("smpp-movil", "smpp", False, None)):
+        await site.pool.execute(
+            "insert into transport_states (transport, owner, kind, is_ok, is_open, signal_dbm, checked_at, since)"
+            " values ($1, 'hub-1', $2, $3, false, $4, $5, $5)",
+            name,
+            kind,
+            is_ok,
+            signal,
+            now,
+        )
+    for name, hours in (("camera4", 5), ("button4", 2)):
+        number = await site.pool.fetchval("select device_id from devices where source like '%' || $1", name)
+        await raise_alert(
+            site, kind="device_silent", priority=3, device_id=number, at=now - timedelta(hours=hours),
+            summary="Sin señal", place="Terminal", sector="Centro",
+        )  # fmt: skip
+
+
+async def a_screen(room: Room, viewport: dict[str, int], is_still: bool = False) -> Page:
+    """A wall that was signed in with its key, once."""
+    site, login = room.site, f"sala-{len(room.browser.contexts)}"
+    key = await screens.add(site.pool, login, "Sala de operaciones", site.clock.now())
+    context = await room.browser.new_context(
+        viewport=viewport, locale="es-CL", timezone_id="America/Santiago", is_mobile=viewport is PHONE
+    )  # type: ignore[arg-type]
+    page = await context.new_page()
+    if is_still:
+        await page.clock.set_fixed_time(site.clock.now())
+    page.on("console", room._said)
+    page.on("pageerror", lambda error: room.complaints.append(str(error)))
+    page.on("request", room._asked)
+    await page.goto(f"{site.url}/sala")
+    await page.get_by_label("Usuario").fill(login)
+    await page.get_by_label("Contraseña").fill(key)
+    await page.get_by_role("button", name="Ingresar").click()
+    await expect(page.locator("#enlace")).to_have_text("En vivo")
+    return page
+
+
+async def test_the_wall_fits_each_screen_and_is_read_from_afar(room: Room) -> None:
+    await a_busy_week(room)
+    for name, viewport in (("sala-muro", WALL), ("sala", DESK), ("sala-movil", PHONE)):
+        page = await a_screen(room, viewport, is_still=True)
+        await expect(page.locator("#mapa .pin").first).to_be_visible()
+        await expect(page.locator(".sala-answers tbody tr")).to_have_count(4)
+        assert await fits(page)
+        if viewport is not PHONE:
+            assert await page.evaluate("document.documentElement.scrollHeight <= window.innerHeight")
+            overflowing = await page.evaluate(
+                """() => [...document.querySelectorAll('.sala-figures > section')]
+                  .filter((one) => one.scrollHeight > one.clientHeight + 1).map((one) => one.className)"""
+            )
+            assert overflowing == []
+        if viewport is WALL:  # 23 mm at five metres on a screen of 55 inches are some 36 pixels
+            sizes = await page.evaluate(
+                """() => ['.sala-counts strong', '.wall-alert .code', '.wall-clock', '.wall-alert .timer']
+                  .map((one) => parseFloat(getComputedStyle(document.querySelector(one)).fontSize))"""
+            )
+            assert min(sizes) >= 40, sizes
+        await picture(room, page, name)
+
+
+async def test_the_wall_is_live_and_says_since_when_it_is_not(room: Room) -> None:
+    page = await a_screen(room, DESK)
+    await expect(page.get_by_text("Sin alertas abiertas")).to_be_visible()
+    alert = await raise_alert(room.site)
+    await expect(page.locator(".wall-alert.is-untaken .code")).to_have_text(alert.code, timeout=5000)
+    await alerts.move(
+        room.site.pool, alert.alert_id, Move.ACKNOWLEDGE, author="olga", now=room.site.clock.now()
+    )
+    await expect(page.locator(".wall-alert .promise")).to_have_text("Tomada", timeout=5000)
+    room.expects_loss = True
+    port = int(room.site.url.rpartition(":")[2])
+    await room.site.stop()
+    lost = page.get_by_role("alert")
+    await expect(lost).to_contain_text(re.compile(r"Sin conexión desde \d\d:\d\d:\d\d — lo que se ve es de las"))
+    await expect(page.locator("body")).to_have_class(re.compile("is-lost"))
+    await expect(page.locator(".wall-alert .timer")).to_be_hidden()
+    await room.site.start(port)
+    await expect(lost).to_be_hidden(timeout=15_000)
+    await expect(page.locator("#enlace")).to_have_text("En vivo")
+
+
+async def test_the_walls_figures_are_old_when_the_database_is_away(room: Room) -> None:
+    page = await a_screen(room, DESK)
+    room.expects_loss = True
+    await page.route("**/sala/cifras", lambda route: route.fulfill(status=503, json={"detail": "no responde"}))
+    room.site.bus.refresh()
+    await expect(page.locator("#atraso")).to_contain_text("Sin conexión desde")
+    await page.unroute("**/sala/cifras")
+    room.site.bus.refresh()
+    await expect(page.locator("#atraso")).to_be_hidden(timeout=15_000)
+
+
+async def test_a_revoked_screen_goes_back_to_the_sign_in(room: Room) -> None:
+    page = await a_screen(room, DESK)
+    room.expects_loss = True
+    [login] = [one.login for one in await screens.list_screens(room.site.pool, room.site.clock.now())]
+    await screens.revoke(room.site.pool, login, room.site.clock.now())
+    room.site.bus.refresh()
+    await expect(page.get_by_role("button", name="Ingresar")).to_be_visible(timeout=10_000)

@@ -42,6 +42,7 @@ from hub.web.routes import (
     ops,
     plan,
     rules,
+    sala,
     silences,
     transports,
     turns,
@@ -69,6 +70,7 @@ PRIVATE = (
     drills.router,
     bulletins.router,
     live.router,
+    sala.router,
     api.router,
 )
 

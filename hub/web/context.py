@@ -28,6 +28,7 @@ from hub.web.bus import AlertBus
 from hub.web.menu import MAIN_SECTIONS, MORE_SECTIONS
 from hub.web.passwords import PasswordGate
 from hub.web.permissions import ROLE_NAMES, Permission, permissions_of
+from hub.web.sala import SalaBook
 from hub.web.sessions import Session
 from hub.web.settings import WebSettings
 from hub.web.texts import Wall
@@ -73,6 +74,7 @@ class Console:
     beats: RecentReads = field(default_factory=lambda: RecentReads(BEAT_AT_MOST))
     sheets: RecentReads = field(default_factory=RecentReads)
     """Hand-over sheets that were shown: only what somebody has seen can be signed."""
+    sala: SalaBook = field(default_factory=SalaBook)
     revealed: RecentReads = field(default_factory=lambda: RecentReads(REVEALED_FOR))
 
     def now(self) -> datetime:
@@ -127,6 +129,7 @@ def build_templates(settings: WebSettings, assets: Assets, wall: Wall) -> jinja2
     environment.filters.update(
         age=texts.age,
         figure=texts.figure,
+        brief=texts.brief,
         left=texts.left,
         span=texts.span,
         clock=wall.clock,

@@ -11,6 +11,7 @@ MAIN_SECTIONS: tuple[Section, ...] = (
     ("dispositivos", "/dispositivos", "Dispositivos", Permission.SEE_DEVICES),
 )
 MORE_SECTIONS: tuple[Section, ...] = (
+    ("sala", "/sala", "Pantalla de sala", Permission.SEE_WALL),
     ("plan", "/plan", "Plan comunal", Permission.SEE_PLAN),
     ("grupos", "/grupos", "Grupos", Permission.SEE_GROUPS),
     ("silencios", "/silencios", "Silencios", Permission.SEE_SILENCES),

@@ -150,6 +150,16 @@ def span(seconds: int) -> str:
     return f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
 
 
+def brief(seconds: float) -> str:
+    """9 s, 2 min 5 s, 1 h 05: how long something took."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 60} min" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02}"
+
+
 def left(due_at: datetime, now: datetime) -> str:
     """quedan 0:42, or vencido hace 3:10. Mirrored by static/js/time.js."""
     return f"quedan {age(now, due_at)}" if now < due_at else f"vencido hace {age(due_at, now)}"

@@ -42,7 +42,8 @@ async def console_page(
     console: TheConsole, session: SignedIn, alerta: Annotated[uuid.UUID | None, Query()] = None
 ) -> Response:
     if not session.user.may(Permission.SEE_ALERTS):
-        return RedirectResponse("/dispositivos", status_code=303)
+        is_screen = session.user.may(Permission.SEE_WALL)
+        return RedirectResponse("/sala" if is_screen else "/dispositivos", status_code=303)
     detail = None
     if alerta is not None:
         alert = await find_alert(console, session, alerta)

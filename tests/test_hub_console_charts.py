@@ -12,6 +12,7 @@ from test_hub_console import DESK, PHONE, PICTURES, Room, browser, looks_alike, 
 from test_hub_console_plan import fits
 from test_hub_web import raise_alert
 from test_hub_web_device import outage
+from test_hub_web_sala import hear
 
 from hub.alerts import service as alerts
 from hub.alerts.lifecycle import Move
@@ -126,15 +127,11 @@ async def a_busy_week(room: Room) -> None:
         for minute in range(24 * 60)
         for _ in range(round(2 + 1.6 * math.sin(minute / 230)))
     ]
-    await site.pool.execute(
-        "insert into events (id, type, device_id, happened_at, time_quality, received_at, digest)"
-        " select gen_random_uuid(), 'panic.pressed', $1, at, 'device', at, '' from unnest($2::timestamptz[]) at",
-        device_id,
-        heard,
-    )
+    await hear(site, device_id, heard)
     for name, kind, is_ok, signal in (("modem-1", "modem", True, -71), ("smpp-movil", "smpp", False, None)):
         await site.pool.execute(
-            "insert into transport_states (transport, owner, kind, is_ok, is_open, signal_dbm, checked_at, since)"
+            "insert into transport_states"
+            " (transport, owner, kind, is_ok, is_open, signal_dbm, checked_at, since)"
             " values ($1, 'hub-1', $2, $3, false, $4, $5, $5)",
             name,
             kind,
@@ -207,7 +204,9 @@ async def test_the_wall_is_live_and_says_since_when_it_is_not(room: Room) -> Non
     port = int(room.site.url.rpartition(":")[2])
     await room.site.stop()
     lost = page.get_by_role("alert")
-    await expect(lost).to_contain_text(re.compile(r"Sin conexión desde \d\d:\d\d:\d\d — lo que se ve es de las"))
+    await expect(lost).to_contain_text(
+        re.compile(r"Sin conexión desde \d\d:\d\d:\d\d — lo que se ve es de las")
+    )
     await expect(page.locator("body")).to_have_class(re.compile("is-lost"))
     await expect(page.locator(".wall-alert .timer")).to_be_hidden()
     await room.site.start(port)
@@ -218,7 +217,9 @@ async def test_the_wall_is_live_and_says_since_when_it_is_not(room: Room) -> Non
 async def test_the_walls_figures_are_old_when_the_database_is_away(room: Room) -> None:
     page = await a_screen(room, DESK)
     room.expects_loss = True
-    await page.route("**/sala/cifras", lambda route: route.fulfill(status=503, json={"detail": "no responde"}))
+    await page.route(
+        "**/sala/cifras", lambda route: route.fulfill(status=503, json={"detail": "no responde"})
+    )
     room.site.bus.refresh()
     await expect(page.locator("#atraso")).to_contain_text("Sin conexión desde")
     await page.unroute("**/sala/cifras")

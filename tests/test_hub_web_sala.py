@@ -43,6 +43,17 @@ async def taken(site: Site, ago: timedelta, after_s: float | None, priority: int
     return alert
 
 
+async def hear(site: Site, device_id: int, instants: list[datetime]) -> None:
+    """Events of a device as the intake stores them."""
+    await site.pool.execute(
+        "insert into events (id, device_id, gateway, type, happened_at, time_quality, received_at, digest)"
+        " select gen_random_uuid(), device_id, gateway, 'panic.pressed', at, 'device', at, ''"
+        " from devices, unnest($2::timestamptz[]) at where device_id = $1",
+        device_id,
+        instants,
+    )
+
+
 # ------------------------------------------------------------------------------------------ figures
 
 
@@ -75,7 +86,8 @@ async def test_answers_count_what_was_taken_and_what_nobody_took_in_time(site: S
     await taken(site, timedelta(days=8), 3)  # another week
     battery = await taken(site, hour, None, priority=4)
     await site.pool.execute(
-        "update alerts set state = 'closed', closed_at = opened_at + interval '2 minutes' where alert_id = $1",
+        "update alerts set state = 'closed', closed_at = opened_at + interval '2 minutes'"
+        " where alert_id = $1",
         battery.alert_id,
     )  # it was charged again: nobody had to come
     [first] = (await figures(site)).promises
@@ -109,13 +121,8 @@ async def test_cameras_buttons_and_events(site: Site) -> None:
     await raise_alert(
         site, kind="device_silent", priority=3, device_id=device_id, at=now - timedelta(hours=1)
     )
-    await site.pool.execute(
-        "insert into events (id, type, device_id, happened_at, time_quality, received_at, digest)"
-        " select gen_random_uuid(), 'panic.pressed', $1, at, 'device', at, ''"
-        " from unnest($2::timestamptz[]) at",
-        device_id,
-        [now, now - timedelta(minutes=1), now - timedelta(hours=3), now - timedelta(hours=30)],
-    )
+    heard = [now, now - timedelta(minutes=6), now - timedelta(hours=3), now - timedelta(hours=30)]
+    await hear(site, device_id, heard)
     found = await figures(site)
     assert (found.cameras.n, found.cameras.n_out) == (2, 1)
     [camera] = found.cameras.out

@@ -173,15 +173,13 @@ def counts(rows: Sequence[Mapping[str, Any]]) -> list[Count]:
 def live_alert(row: Mapping[str, Any]) -> LiveAlert:
     is_waiting = row["acknowledged_at"] is None and row["state"] == "received"
     due_at = row["opened_at"] + timedelta(seconds=row["ack_target_s"]) if is_waiting else None
-    place = row["place"]
-    where = f"{place} · {row['sector']}" if place and row["sector"] else place or row["sector"]
     return LiveAlert(
         row["code"],
         row["priority"],
         row["state"],
         row["state_name"],
         row["kind_name"],
-        where,
+        row["place"] or row["sector"],
         row["opened_at"],
         due_at,
         row["latitude"],

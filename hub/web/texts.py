@@ -151,13 +151,13 @@ def span(seconds: int) -> str:
 
 
 def brief(seconds: float) -> str:
-    """9 s, 2 min 5 s, 1 h 05: how long something took."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 600:
-        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    return f"{whole // 60} min" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02}"
+    """9 s, 2,4 min, 1 h 05: how long something took, in few signs."""
+    if seconds < 119.5:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    if minutes < 9.95:
+        return f"{minutes:.1f} min".replace(".", ",").replace(",0 ", " ")
+    return f"{minutes:.0f} min" if minutes < 59.5 else f"{int(minutes // 60)} h {int(minutes % 60):02}"
 
 
 def left(due_at: datetime, now: datetime) -> str:

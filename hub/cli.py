@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 try:
     from hub.dashboard_commands import add_dashboards
+    from hub.example_years.cli import add_example
     from hub.notify.cli import add_people
     from hub.notify.transports.modem.cli import add_sms
+    from hub.papers.cli import add_papers
     from hub.plan.cli import add_plan
     from hub.rule_work.cli import add_rules
     from hub.screen_commands import add_screens
@@ -77,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
     add_rules(commands, _add_server_options)
     add_sms(commands)
     add_plan(commands, _add_server_options)
+    add_example(commands, _add_server_options)
+    add_papers(commands, _add_server_options)
     add_telemetry(commands, _add_server_options)
     add_dashboards(commands, _add_server_options)
     _add_users(commands)

@@ -78,8 +78,10 @@ def test_nothing_to_divide_by_is_no_data_and_never_zero(text: str) -> None:
 
 
 def test_a_measure_that_nobody_records_says_what_is_missing() -> None:
-    assert figure("n(operativo, programado)") == NoData("falta el registro de operativos")
-    assert check("n(operativo)", VOCABULARY).missing == ("falta el registro de operativos",)
+    assert figure("n(requerimiento, en_plazo)") == NoData("falta el registro de requerimientos de imágenes")
+    assert check("n(requerimiento)", VOCABULARY).missing == (
+        "falta el registro de requerimientos de imágenes",
+    )
 
 
 def test_no_population_at_all_is_no_data() -> None:

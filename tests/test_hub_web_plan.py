@@ -41,7 +41,9 @@ async def test_the_board_shows_lights_evidence_and_what_is_missing(site: Site) -
     person = await site.person("aida")
     page = (await person.client.get("/plan")).text
     assert "PCSP-EJEMPLO-2025-2028, actualización 2" in page
-    assert "falta el registro de operativos" in page  # sin dato is shown as such, with its reason
+    assert (
+        "el denominador es 0: n(operativo, programado)" in page
+    )  # sin dato is shown as such, with its reason
     assert "1 evidencia" in page
     assert "Aún no empieza" in page
     assert "<polyline" in page

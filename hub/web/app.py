@@ -13,6 +13,7 @@ from hub.alerts.service import Catalogue, CatalogueBook
 from hub.clock import Clock
 from hub.database import UNAVAILABLE, Pool
 from hub.notify.service import Policies
+from hub.papers.making import Workshop
 from hub.plan.model import Topics
 from hub.plan.service import TopicsBook
 from hub.telemetry import TelemetryStore
@@ -40,6 +41,7 @@ from hub.web.routes import (
     live,
     login,
     ops,
+    papers,
     plan,
     rules,
     sala,
@@ -62,6 +64,7 @@ PRIVATE = (
     turns.router,
     rules.router,
     plan.router,
+    papers.router,
     devices.router,
     device.router,
     transports.router,
@@ -88,6 +91,7 @@ def create_app(
     desk: RulesDesk | None = None,
     topics: Callable[[], Topics] | None = None,
     telemetry: TelemetryStore | None = None,
+    workshop: Workshop | None = None,
 ) -> FastAPI:
     """The operator console; without it, health and metrics alone.
 
@@ -109,6 +113,7 @@ def create_app(
         desk=desk,
         topics=topics or TopicsBook(),
         telemetry=telemetry or PostgresTelemetry(),
+        workshop=workshop,
     )
     app.mount("/static", assets)
     if has_console:

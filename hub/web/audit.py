@@ -23,6 +23,8 @@ class Action(enum.StrEnum):
     TURNS_IMPORTED = "turns_imported"
     PLAN_READ = "plan_read"
     FIGURE_VERIFIED = "figure_verified"
+    PAPER_ASKED = "paper_asked"
+    PAPER_READ = "paper_read"
     RULES_REHEARSED = "rules_rehearsed"
     RULES_PROMOTED = "rules_promoted"
     SILENCE_MADE = "silence_made"

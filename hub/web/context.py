@@ -15,6 +15,7 @@ from hub.alerts.service import Catalogue, CatalogueBook
 from hub.clock import Clock
 from hub.database import Pool
 from hub.notify.service import Policies
+from hub.papers.making import Workshop
 from hub.plan.model import Topics
 from hub.plan.service import TopicsBook
 from hub.rule_work.drafts import Drafts
@@ -66,6 +67,8 @@ class Console:
     """The topics that a safety plan must treat."""
     telemetry: TelemetryStore = field(default_factory=PostgresTelemetry)
     """Where the devices' readings are."""
+    workshop: Workshop | None = None
+    """Where documents are made."""
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One figure is computed again at a time: each reads a month of alerts."""
     throttle: LoginThrottle = field(default_factory=LoginThrottle)

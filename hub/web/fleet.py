@@ -6,6 +6,7 @@ from datetime import datetime
 from hub.alerts.finding import SILENT_BUTTONS, silent_button
 from hub.devices import service
 from hub.devices.service import DeviceRow, RefusalRow
+from hub.devices.words import DEVICE_KINDS
 from hub.web import texts
 from hub.web.context import Console
 
@@ -62,7 +63,7 @@ def view_device(row: DeviceRow) -> DeviceView:
         device_id=None if row.kind in SILENT_BUTTONS else row.device_id,
         source=row.source,
         title=row.name or row.place or row.source,
-        kind_label=texts.named(texts.DEVICE_KINDS, row.kind),
+        kind_label=texts.named(DEVICE_KINDS, row.kind),
         place=row.place,
         sector=row.sector,
         gateway=row.gateway,

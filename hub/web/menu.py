@@ -13,6 +13,7 @@ MAIN_SECTIONS: tuple[Section, ...] = (
 MORE_SECTIONS: tuple[Section, ...] = (
     ("sala", "/sala", "Pantalla de sala", Permission.SEE_WALL),
     ("plan", "/plan", "Plan comunal", Permission.SEE_PLAN),
+    ("documentos", "/documentos", "Documentos", Permission.SEE_PAPERS),
     ("grupos", "/grupos", "Grupos", Permission.SEE_GROUPS),
     ("silencios", "/silencios", "Silencios", Permission.SEE_SILENCES),
     ("turnos", "/turnos", "Turnos", Permission.SEE_TURNS),

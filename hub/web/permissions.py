@@ -31,6 +31,9 @@ class Permission(enum.StrEnum):
     """The safety plan with its figures, and the verification of each."""
     CHANGE_PLAN = "change_plan"
     """Evidence of activities, a new version of the plan, the freezing of a period."""
+    SEE_PAPERS = "see_papers"
+    """Documents as they were made: sheets, packs, actas."""
+    MAKE_PAPERS = "make_papers"
     SEE_OPERATIONS = "see_operations"
     PLAN_OPERATIONS = "plan_operations"
     """Plan, confirm, suspend and close an operation; link and unlink what the field said."""
@@ -84,6 +87,8 @@ ROLES: dict[str, frozenset[Permission]] = {
         _P.REOPEN_ALERTS,
         _P.UNRESERVE_ALERTS,
         _P.SEE_PLAN,
+        _P.SEE_PAPERS,
+        _P.MAKE_PAPERS,
         _P.PLAN_OPERATIONS,
         _P.RECORD_INSPECTIONS,
         _P.SEE_COUNCIL,
@@ -98,6 +103,8 @@ ROLES: dict[str, frozenset[Permission]] = {
     | {
         _P.SEE_RESTRICTED,
         _P.SEE_PLAN,
+        _P.SEE_PAPERS,
+        _P.MAKE_PAPERS,
         _P.CHANGE_PLAN,
         _P.SEE_OPERATIONS,
         _P.PLAN_OPERATIONS,
@@ -121,6 +128,7 @@ ROLES: dict[str, frozenset[Permission]] = {
     "auditor": frozenset(
         {
             _P.SEE_PLAN,
+            _P.SEE_PAPERS,
             _P.SEE_OPERATIONS,
             _P.SEE_COUNCIL,
             _P.SEE_RULES,

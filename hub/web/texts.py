@@ -47,26 +47,6 @@ KINDS: dict[str, str] = {
 
 PRIORITIES: dict[int, str] = {1: "Vida", 2: "En curso", 3: "Bienes", 4: "Mantención"}
 
-DEVICE_KINDS: dict[str, str] = {
-    "panic_button": "Botón de pánico",
-    "duress_button": "Botón silencioso",
-    "camera": "Cámara",
-    "river_level": "Nivel de río",
-    "temperature": "Temperatura",
-    "gate": "Portón",
-    "gate_contact": "Portón",
-    "smoke": "Detector de humo",
-    "smoke_detector": "Detector de humo",
-    "rural_sensor": "Sensor rural",
-    "tank_level": "Nivel de estanque",
-    "water_tank": "Estanque de agua",
-    "cattle": "Collar de ganado",
-    "pump": "Bomba",
-    "siren": "Sirena",
-    "gateway": "Equipo",
-    "other": "Otro",
-}
-
 REFUSAL_CAUSES: dict[str, str] = {
     "unknown_gateway": "Equipo desconocido",
     "unknown_device": "Dispositivo no registrado",

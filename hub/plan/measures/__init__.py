@@ -4,12 +4,14 @@ from hub.plan.measures.alerts import ALERTS
 from hub.plan.measures.declared import DECLARED
 from hub.plan.measures.equipment import CAMERAS, DEVICES, FAILURES
 from hub.plan.measures.happenings import EVENTS, REPEATS
+from hub.plan.measures.operations import INSPECTIONS, OPERATIONS, POINTS
 from hub.plan.measures.people import ACTIVITIES, LOCALITIES, RECIPIENTS, SECTORS
 from hub.plan.vocabulary import Vocabulary
 
 _ALL = (
     *(ALERTS, EVENTS, REPEATS, CAMERAS, DEVICES, FAILURES),
     *(SECTORS, LOCALITIES, RECIPIENTS, ACTIVITIES),
+    *(OPERATIONS, INSPECTIONS, POINTS),
     *DECLARED,
 )
 

@@ -1,6 +1,6 @@
 """Measures that plans may name today and that nobody records yet: their figures are "sin dato"."""
 
-from hub.plan.vocabulary import Field, Measure, duration, flag, number, word
+from hub.plan.vocabulary import Field, Measure, duration, flag, number
 
 
 def _declared(name: str, noun: str, doc: str, missing: str, *fields: Field) -> Measure:
@@ -17,37 +17,6 @@ def _declared(name: str, noun: str, doc: str, missing: str, *fields: Field) -> M
 
 
 DECLARED = (
-    _declared(
-        "operativo",
-        "operativos",
-        "operativos de fiscalización",
-        "el registro de operativos",
-        word("sector", "sector del operativo"),
-        flag("programado", "estaba programado en el período"),
-        word("estado", "estado del operativo", "programado", "confirmado", "ejecutado", "suspendido"),
-        word("acta", "estado del acta", "abierta", "cerrada"),
-        flag("interinstitucional", "estuvieron dos o más instituciones"),
-        flag("con_base", "tiene un evento o foco vinculado"),
-        number("eventos_antes", "eventos en 14 días antes, a 300 m"),
-        number("eventos_despues", "eventos en 14 días después, a 300 m"),
-    ),
-    _declared(
-        "punto",
-        "puntos",
-        "puntos de comercio ambulante visitados",
-        "el registro de puntos de fiscalización",
-        word("sector", "sector del punto"),
-        flag("despejado", "quedó despejado"),
-        duration("reaparece", "cuánto tardó en reaparecer el comercio"),
-    ),
-    _declared(
-        "fiscalizacion",
-        "fiscalizaciones",
-        "fiscalizaciones hechas",
-        "el registro de fiscalizaciones",
-        word("sector", "sector"),
-        flag("con_infraccion", "terminó en una o más infracciones"),
-    ),
     _declared(
         "victima",
         "víctimas",

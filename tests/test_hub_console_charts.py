@@ -6,6 +6,7 @@ import random
 import re
 from datetime import timedelta
 
+import planned_commune
 import pytest
 from playwright.async_api import Page, expect
 from test_hub_console import DESK, PHONE, PICTURES, Room, browser, looks_alike, room, tell_a_night
@@ -28,13 +29,13 @@ TAKES_PICTURES = bool(os.environ.get("ALMENARA_PICTURES"))
 """Pictures of the guides change with every font and browser: they are taken on demand."""
 
 
-async def picture(room: Room, page: Page, name: str) -> None:
-    """Keep what the whole page looks like, where pictures are wanted."""
+async def picture(room: Room, page: Page, name: str, *, is_whole: bool = True) -> None:
+    """Keep what the page looks like, the whole or the first screen of it, where pictures are wanted."""
     if not TAKES_PICTURES:
         return
     await page.evaluate("document.fonts.ready")
     path = PICTURES / f"{name}.png"
-    taken = await page.screenshot(animations="disabled", full_page=True)
+    taken = await page.screenshot(animations="disabled", full_page=is_whole)
     if not path.exists() or not await looks_alike(room, path.read_bytes(), taken):
         path.write_bytes(taken)
 
@@ -95,6 +96,18 @@ async def test_the_history_of_a_device_is_drawn_and_read(room: Room) -> None:
     async with page.expect_download() as download:
         await page.get_by_role("link", name="Descargar CSV").click()
     assert (await download.value).suggested_filename == f"dispositivo-{device_id}-7d.csv"
+
+
+async def test_an_indicator_is_drawn_with_its_running_period_apart(room: Room) -> None:
+    await planned_commune.fill(room.site.pool)
+    for name, viewport in (("", DESK), ("-movil", PHONE)):
+        page = await room.open("/plan/PCSP-EJEMPLO-2025-2028/O1-2", "jaime", viewport, is_still=True)
+        await expect(page.locator("#serie[data-drawn][data-provisional='2026-11']")).to_be_visible()
+        await expect(page.locator("#provisorio")).to_contain_text("Cambia hasta que se congele")
+        await expect(page.locator("#serie canvas")).to_have_count(1)
+        assert all(count > 100 for count in await lit(page))
+        assert await fits(page)
+        await picture(room, page, f"indicador{name}", is_whole=False)
 
 
 # ---------------------------------------------------------------------------------------------- wall

@@ -65,7 +65,7 @@ async def test_the_table_says_where_nothing_came() -> None:
         (12.345, "12,3 m"),
         (0.5, "0,5 m"),
         (0.0, "0 m"),
-        (1234.5, "1 234 m"),
+        (1234.5, "1.234 m"),
         (100.0, "100 m"),
         (None, "sin datos"),
     ],

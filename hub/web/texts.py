@@ -113,11 +113,11 @@ class Wall:
 
 
 def figure(value: float | None, unit: str = "") -> str:
-    """12,3 °C; three or four digits that count, and a decimal comma."""
+    """12,3 °C; 1.234 m: three or four digits that count, as written in Chile."""
     if value is None:
         return "sin datos"
     digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 2
-    number = f"{value:,.{digits}f}".replace(",", " ").replace(".", ",")
+    number = f"{value:,.{digits}f}".translate(str.maketrans(",.", ".,"))
     if "," in number:
         number = number.rstrip("0").rstrip(",")
     return f"{number} {unit}".rstrip()

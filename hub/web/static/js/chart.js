@@ -105,8 +105,9 @@ export function mount(box, height, options, data) {
     data,
     box,
   );
-  new ResizeObserver(() => chart.setSize(size())).observe(box);
-  addEventListener("tema", () => chart.redraw());
+  const watch = new ResizeObserver(() => (chart.root.isConnected ? chart.setSize(size()) : watch.disconnect()));
+  watch.observe(box);
+  addEventListener("tema", () => { if (chart.root.isConnected) chart.redraw(); });
   box.dataset.drawn = "";
   return chart;
 }

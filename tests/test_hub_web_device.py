@@ -4,12 +4,13 @@ import csv
 import io
 import math
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from test_hub_web import Site, raise_alert, site
 
-from hub.telemetry import Aggregate, Point
+from hub.telemetry import Aggregate, Point, TelemetryError
 from hub.telemetry.postgres import PostgresTelemetry
 from hub.web import curves
 from hub.web.texts import figure
@@ -216,6 +217,19 @@ async def test_a_silent_button_has_no_history_and_a_reserved_alert_is_on_no_page
     listing = (await client.get("/dispositivos")).text
     assert f'href="/dispositivos/{device_id}"' in listing
     assert f'href="/dispositivos/{button}"' not in listing
+
+
+async def test_a_store_that_is_away_is_no_empty_chart(site: Site) -> None:
+    class Away(PostgresTelemetry):
+        async def history(self, *_: object, **__: object) -> list[Aggregate]:
+            raise TelemetryError("InfluxDB no responde")
+
+    device_id = await tank(site)
+    await fill(site, device_id, hours=2, gap=(0, 0))
+    site.app.state.console = replace(site.app.state.console, telemetry=Away())
+    page = (await (await site.person("olga")).client.get(f"/dispositivos/{device_id}")).text
+    assert "El almacén de mediciones no entrega la historia: InfluxDB no responde" in page
+    assert "Sin mediciones" not in page
 
 
 async def test_mistakes_in_the_address_are_named(site: Site) -> None:

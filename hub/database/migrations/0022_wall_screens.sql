@@ -3,3 +3,8 @@
 alter table users drop constraint users_role_check;
 alter table users add constraint users_role_check check
   (role in ('operador', 'jefe_turno', 'director', 'inspector', 'tecnico', 'auditor', 'victimas', 'pantalla'));
+
+-- Which devices are out now (the views ``panels.devices`` and ``outages``): a look for each device of the
+-- inventory, which must not read all open alerts each time.
+create index alerts_out_device on alerts (device_id) where closed_at is null and kind = 'device_silent';
+create index alerts_out_gateway on alerts (gateway) where closed_at is null and kind = 'gateway_silent';

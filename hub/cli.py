@@ -17,6 +17,7 @@ try:
     from hub.example_years.cli import add_example
     from hub.notify.cli import add_people
     from hub.notify.transports.modem.cli import add_sms
+    from hub.operations.cli import add_operations
     from hub.papers.cli import add_papers
     from hub.plan.cli import add_plan
     from hub.rule_work.cli import add_rules
@@ -79,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
     add_rules(commands, _add_server_options)
     add_sms(commands)
     add_plan(commands, _add_server_options)
+    add_operations(commands, _add_server_options)
     add_example(commands, _add_server_options)
     add_papers(commands, _add_server_options)
     add_telemetry(commands, _add_server_options)

@@ -4,18 +4,25 @@ import csv
 import io
 import math
 import uuid
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
-from test_hub_web import Site, raise_alert, site
+import pytest_asyncio
+from fakes import VirtualClock
+from test_hub_web import HASHED, PEOPLE, Site, raise_alert, served
 
+from hub.database import connect
+from hub.servers.postgres import ROLE, EmbeddedPostgres
 from hub.telemetry import Aggregate, Point, TelemetryError
 from hub.telemetry.postgres import PostgresTelemetry
 from hub.web import curves
+from hub.web.settings import WebSettings
 from hub.web.texts import figure
 
-__all__ = ["site"]  # a fixture
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -76,6 +83,23 @@ async def test_figures_are_written_as_in_chile(value: float | None, text: str) -
 
 
 # ---------------------------------------------------------------------------------------------- page
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(postgres_server: EmbeddedPostgres) -> AsyncIterator[Site]:
+    """One console for the file: each test has devices of its own."""
+    admin = await asyncpg.connect(postgres_server.admin_dsn)
+    await admin.execute(f"create database device_pages template migrated owner {ROLE}")
+    pool = await connect(f"{postgres_server.address.rpartition('/')[0]}/device_pages")
+    await pool.executemany(
+        "insert into users (login, name, role, password) values ($1, $2, $3, $4)",
+        [(login, name, role, HASHED) for login, (name, role) in PEOPLE.items()],
+    )
+    async with served(pool, WebSettings(commune="Los Aromos"), VirtualClock()) as running:
+        yield running
+    await pool.close()
+    await admin.execute("drop database device_pages with (force)")
+    await admin.close()
 
 
 async def tank(site: Site, kind: str = "tank_level", name: str = "Estanque Los Boldos") -> int:
@@ -226,8 +250,10 @@ async def test_a_store_that_is_away_is_no_empty_chart(site: Site) -> None:
 
     device_id = await tank(site)
     await fill(site, device_id, hours=2, gap=(0, 0))
-    site.app.state.console = replace(site.app.state.console, telemetry=Away())
+    whole = site.app.state.console
+    site.app.state.console = replace(whole, telemetry=Away())
     page = (await (await site.person("olga")).client.get(f"/dispositivos/{device_id}")).text
+    site.app.state.console = whole
     assert "El almacén de mediciones no entrega la historia: InfluxDB no responde" in page
     assert "Sin mediciones" not in page
 

@@ -122,8 +122,8 @@ def _held(day: date, sort: Sort, number: int, span: Span, seed: int) -> Held:
     # one after the other: a place has its fourteen days before it is looked at again
     places = spots(seed, sector, sort.codes[0])
     chosen = [places[(number + step) % len(places)] for step in range(chance.choice((1, 1, 2)))]
-    starts_at = local(day, (sort.hour + chance.uniform(-0.5, 0.5)) * 3600)
-    ends_at = starts_at + timedelta(minutes=chance.randrange(120, 240))
+    starts_at = local(day, sort.hour * 3600 + chance.randrange(-6, 7) * 300)
+    ends_at = starts_at + timedelta(minutes=chance.randrange(24, 48) * 5)
     partners = sort.partners[: chance.choice((0, 1, 1, 2, 2, 3))]
     is_late = span.end - day < timedelta(days=12)
     state = chance.choices(

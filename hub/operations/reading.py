@@ -270,6 +270,12 @@ async def sectors(executor: Executor) -> list[Sector]:
     return [Sector(row["sector"], row["name"]) for row in rows]
 
 
+async def area_of(executor: Executor, sector: str) -> Mapping[str, Any] | None:
+    """The outline of a sector, if it is known."""
+    text = await executor.fetchval("select area from sectors where sector = $1", sector)
+    return json.loads(text) if text else None
+
+
 async def season_on(executor: Executor, day: date) -> str | None:
     """The season of a local day, if any."""
     found: str | None = await executor.fetchval(

@@ -23,6 +23,8 @@ class Action(enum.StrEnum):
     TURNS_IMPORTED = "turns_imported"
     PLAN_READ = "plan_read"
     FIGURE_VERIFIED = "figure_verified"
+    OPERATION_READ = "operation_read"
+    OPERATION_CHANGED = "operation_changed"
     PAPER_ASKED = "paper_asked"
     PAPER_READ = "paper_read"
     RULES_REHEARSED = "rules_rehearsed"

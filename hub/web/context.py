@@ -136,6 +136,7 @@ def build_templates(settings: WebSettings, assets: Assets, wall: Wall) -> jinja2
         left=texts.left,
         span=texts.span,
         clock=wall.clock,
+        hour=wall.hour,
         day=wall.day,
         moment=wall.moment,
         field_time=wall.field,

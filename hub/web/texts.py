@@ -97,6 +97,10 @@ class Wall:
         """2026-11-24T21:04:12.000-03:00"""
         return at.astimezone(self._zone).isoformat(timespec="milliseconds")
 
+    def hour(self, at: datetime) -> str:
+        """21:04, local."""
+        return f"{at.astimezone(self._zone):%H:%M}"
+
     def instant(self, text: str) -> datetime:
         """A local date and time (2026-11-24 21:00, or with a T between), aware; else ValueError."""
         return datetime.strptime(text.strip().replace("T", " ")[:16], "%Y-%m-%d %H:%M").replace(

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from hub.papers.desk import Kind
+from hub.papers.kinds.acta import ACTA
 from hub.papers.kinds.month import MONTH
 from hub.papers.kinds.stop import STOP
 
-KINDS: Mapping[str, Kind] = {kind.id: kind for kind in (STOP, MONTH)}
+KINDS: Mapping[str, Kind] = {kind.id: kind for kind in (STOP, MONTH, ACTA)}

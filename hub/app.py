@@ -623,6 +623,7 @@ def _web_app(parts: Parts) -> FastAPI:
         desk=RulesDesk(parts.live, parts.drafts),
         catalogue=hub.catalogue,
         topics=parts.topics,
+        telemetry=parts.stores[0],
         workshop=parts.workshop,
     )
 
@@ -764,14 +765,17 @@ async def _telemetry_stores(
     settings = hub.settings
     keep = Keep(settings.telemetry_days, settings.telemetry_rollup_days)
     in_postgres = PostgresTelemetry(keep)
-    if settings.telemetry_store == "postgresql" or not hub.does("intake"):
+    is_writer = hub.does("intake")
+    if settings.telemetry_store == "postgresql" or not (is_writer or hub.does("web")):
         return [in_postgres], []
     from hub.telemetry.influx.store import open_influx
 
-    folder, room = settings.data / "telemetry", settings.telemetry_spool_mb * 2**20
+    # a console alone only reads: its spool stays empty, and apart from one that an intake may keep beside it
+    folder = settings.data / ("telemetry" if is_writer else "telemetry-web")
+    room = settings.telemetry_spool_mb * 2**20
     opening = open_influx(influx_access(settings), folder, room, keep, hub.metrics)
     in_influx = await stack.enter_async_context(opening)
-    return [in_influx, in_postgres], [in_influx.send_loop(hub.pool, clock)]
+    return [in_influx, in_postgres], [in_influx.send_loop(hub.pool, clock)] if is_writer else []
 
 
 def _web_settings(settings: HubSettings) -> WebSettings:

@@ -22,6 +22,7 @@ try:
     from hub.plan.cli import add_plan
     from hub.registers.cli import add_registers
     from hub.rule_work.cli import add_rules
+    from hub.screen_commands import add_screens
     from hub.settings import HubSettings, SettingsError, load
     from hub.telemetry_commands import add_telemetry
     from hub.web.permissions import ROLES
@@ -159,13 +160,14 @@ def _add_users(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add = actions.add_parser("add", help="crea una cuenta; la clave se pide o llega por la entrada estándar")
     add.add_argument("login", metavar="USUARIO")
     add.add_argument("--name", required=True, metavar="NOMBRE")
-    add.add_argument("--role", required=True, choices=list(ROLES))
+    add.add_argument("--role", required=True, choices=[role for role in ROLES if role != "pantalla"])
     _add_server_options(add)
     add.set_defaults(act=_add_user)
     password = actions.add_parser("password", help="cambia la clave de una cuenta")
     password.add_argument("login", metavar="USUARIO")
     _add_server_options(password)
     password.set_defaults(act=_set_password)
+    add_screens(actions, _add_server_options)
 
 
 # ------------------------------------------------------------------------------------------- acts

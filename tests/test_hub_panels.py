@@ -16,8 +16,9 @@ import pytest_asyncio
 from hub.cli import main
 from hub.database import Connection, DatabaseError, Pool
 from hub.database.readers import ROLE, keep_reader
+from hub.devices.words import DEVICE_KINDS
 from hub.plan.parameters import SLA_S
-from hub.web.texts import DEVICE_KINDS, KINDS
+from hub.web.texts import KINDS
 
 PASSWORD = "una-clave-de-prueba{}'larga"
 CANARY = "canarioreservado"

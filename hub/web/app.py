@@ -16,6 +16,8 @@ from hub.notify.service import Policies
 from hub.papers.making import Workshop
 from hub.plan.model import Topics
 from hub.plan.service import TopicsBook
+from hub.telemetry import TelemetryStore
+from hub.telemetry.postgres import PostgresTelemetry
 from hub.web.assets import Assets
 from hub.web.auth import signed_in
 from hub.web.bus import AlertBus
@@ -30,6 +32,7 @@ from hub.web.routes import (
     board,
     bulletins,
     calls,
+    device,
     devices,
     drills,
     gateways,
@@ -43,6 +46,7 @@ from hub.web.routes import (
     plan,
     registers,
     rules,
+    sala,
     silences,
     transports,
     turns,
@@ -66,12 +70,14 @@ PRIVATE = (
     papers.router,
     registers.router,
     devices.router,
+    device.router,
     transports.router,
     groups.router,
     calls.router,
     drills.router,
     bulletins.router,
     live.router,
+    sala.router,
     api.router,
 )
 
@@ -88,6 +94,7 @@ def create_app(
     catalogue: Callable[[], Catalogue] | None = None,
     desk: RulesDesk | None = None,
     topics: Callable[[], Topics] | None = None,
+    telemetry: TelemetryStore | None = None,
     workshop: Workshop | None = None,
 ) -> FastAPI:
     """The operator console; without it, health and metrics alone.
@@ -109,6 +116,7 @@ def create_app(
         catalogue=catalogue or CatalogueBook(),
         desk=desk,
         topics=topics or TopicsBook(),
+        telemetry=telemetry or PostgresTelemetry(),
         workshop=workshop,
     )
     app.mount("/static", assets)

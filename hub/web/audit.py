@@ -40,6 +40,8 @@ class Action(enum.StrEnum):
     PERSON_CALLED = "person_called"
     GROUP_CHANGED = "group_changed"
     DRILL_STARTED = "drill_started"
+    SCREEN_ADDED = "screen_added"
+    SCREEN_REVOKED = "screen_revoked"
     BULLETIN_SENT = "bulletin_sent"
 
 

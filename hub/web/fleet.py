@@ -23,6 +23,9 @@ MAP_DEVICES = 5_000
 
 @dataclass(frozen=True, slots=True)
 class DeviceView:
+    """``device_id`` is None where the device has no page: a silent button."""
+
+    device_id: int | None
     source: str
     title: str
     kind_label: str
@@ -57,6 +60,7 @@ def without_secrets(row: DeviceRow) -> DeviceRow:
 
 def view_device(row: DeviceRow) -> DeviceView:
     return DeviceView(
+        device_id=None if row.kind in SILENT_BUTTONS else row.device_id,
         source=row.source,
         title=row.name or row.place or row.source,
         kind_label=texts.named(DEVICE_KINDS, row.kind),

@@ -11,6 +11,7 @@ MAIN_SECTIONS: tuple[Section, ...] = (
     ("dispositivos", "/dispositivos", "Dispositivos", Permission.SEE_DEVICES),
 )
 MORE_SECTIONS: tuple[Section, ...] = (
+    ("sala", "/sala", "Pantalla de sala", Permission.SEE_WALL),
     ("operativos", "/operativos", "Operativos", Permission.SEE_OPERATIONS),
     ("plan", "/plan", "Plan comunal", Permission.SEE_PLAN),
     ("documentos", "/documentos", "Documentos", Permission.SEE_PAPERS),

@@ -47,6 +47,8 @@ class Permission(enum.StrEnum):
     SEE_REFERRALS = "see_referrals"
     """Referrals of victims one by one; each reading is audited."""
     KEEP_REFERRALS = "keep_referrals"
+    SEE_WALL = "see_wall"
+    """The wall's figures: nobody's name, reserved cases under their neutral label alone."""
     SEE_DEVICES = "see_devices"
     SEE_REFUSALS = "see_refusals"
     SEE_HELP = "see_help"
@@ -61,7 +63,7 @@ class Permission(enum.StrEnum):
 
 
 _P = Permission
-_WATCH = frozenset({_P.SEE_ALERTS, _P.SEE_SILENCES, _P.SEE_DEVICES, _P.SEE_HELP})
+_WATCH = frozenset({_P.SEE_ALERTS, _P.SEE_SILENCES, _P.SEE_DEVICES, _P.SEE_HELP, _P.SEE_WALL})
 _WORK = _WATCH | {
     _P.WORK_ALERTS,
     _P.CHANGE_PRIORITY,
@@ -142,6 +144,7 @@ ROLES: dict[str, frozenset[Permission]] = {
             _P.SEE_GROUPS,
         }
     ),
+    "pantalla": frozenset({_P.SEE_WALL}),
 }
 
 ROLE_NAMES: dict[str, str] = {
@@ -152,6 +155,7 @@ ROLE_NAMES: dict[str, str] = {
     "victimas": "Atención a víctimas",
     "tecnico": "Técnico/a",
     "auditor": "Auditor/a",
+    "pantalla": "Pantalla de pared",
 }
 
 

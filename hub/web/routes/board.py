@@ -26,6 +26,8 @@ MAX_CARDS = 200
 """More open alerts than this no room can watch; the history lists the rest, by pages."""
 
 _NO_MAP = b'{"type": "FeatureCollection", "features": []}'
+# Where who sees no alerts begins instead.
+_HOMES = ((Permission.SEE_WALL, "/sala"), (Permission.SEE_OPERATIONS, "/operativos"))
 _SEES_ALERTS = [Depends(allowed(Permission.SEE_ALERTS))]
 
 
@@ -42,7 +44,7 @@ async def console_page(
     console: TheConsole, session: SignedIn, alerta: Annotated[uuid.UUID | None, Query()] = None
 ) -> Response:
     if not session.user.may(Permission.SEE_ALERTS):
-        home = "/operativos" if session.user.may(Permission.SEE_OPERATIONS) else "/dispositivos"
+        home = next((path for permission, path in _HOMES if session.user.may(permission)), "/dispositivos")
         return RedirectResponse(home, status_code=303)
     detail = None
     if alerta is not None:

@@ -235,7 +235,8 @@ class Recount:
             "I20": self.reached(window),
             "I25": self.proven(window),
         }
-        return found | self.of_equipment(window) | {"I19": self.covered(window)}
+        found |= self.of_equipment(window) | self.of_registers(window)
+        return found | {"I19": self.covered(window)}
 
     def of_equipment(self, window: Window) -> dict[str, float | None]:
         end = min(window.until, self.as_of)
@@ -266,6 +267,55 @@ class Recount:
             "I06": float(over),
             "I07": scaled(statistics.fmean(ended), HOUR) if ended else None,
             "I08": percent(kept, len(watched)),
+        }
+
+    def of_registers(self, window: Window) -> dict[str, float | None]:
+        first, end = (at.astimezone(CHILE).date() for at in (window.since, window.until))
+        over = min(window.until, self.as_of).astimezone(CHILE).date()
+
+        def told(row: Row, name: str) -> date | None:
+            known = instant(row[f"{name}_told_at"])
+            return date.fromisoformat(row[name]) if known is not None and known <= self.as_of else None
+
+        def of(table: str, column: str) -> list[Row]:
+            return [row for row in self.table(table) if first <= date.fromisoformat(row[column]) < end]
+
+        agreeing = [row for row in of("referrals", "opened_on") if row["has_consent"] == "t"]
+        taken = [(told(row, "accepted_on"), row["referred_on"]) for row in agreeing]
+        soon = [a for a, b in taken if a is not None and (a - date.fromisoformat(b)).days <= 7]
+        held = {
+            row["folio"]
+            for row in self.table("council_sessions")
+            if row["body"] == "council" and row["state"] == "held" and window.holds(must(row["starts_at"]))
+        }
+        seats = [row for row in self.table("council_attendance") if row["folio"] in held]
+        due = [
+            row
+            for row in of("council_agreements", "due_on")
+            if not row["dropped_because"] and date.fromisoformat(row["due_on"]) < over
+        ]
+        kept = [row for row in due if (on := told(row, "fulfilled_on")) and str(on) <= row["due_on"]]
+        asked = of("image_requests", "received_on")
+        answered = [
+            row
+            for row in asked
+            if (on := told(row, "answered_on")) and str(on) <= row["due_on"] and row["outcome"] != "lost"
+        ]
+        paid = {"instalment": 0, "account": 0}
+        funds = {
+            row["folio"]
+            for row in self.table("projects")
+            if row["state"] in ("running", "finished") and row["fund"].lower() != "municipal"
+        }
+        for row in self.table("project_payments"):
+            if row["project"] in funds and date.fromisoformat(row["day"]) < over:
+                paid[row["sort"]] += int(row["amount_clp"])
+        return {
+            "I21": percent(len(soon), len(agreeing)),
+            "I22": percent(sum(row["is_present"] == "t" for row in seats), len(seats)),
+            "I23": percent(len(kept), len(due)),
+            "I24": percent(len(answered), len(asked)),
+            "I26": percent(paid["account"], paid["instalment"]),
         }
 
     def in_28_days(self, window: Window) -> float | None:

@@ -13,6 +13,7 @@ from hub.example_years.commune import SECTORS, outline, seasons
 from hub.example_years.rows import Rows
 from hub.example_years.span import Span
 from hub.intake.partitions import ensure_event_partitions
+from hub.operations.linking import Linking
 from hub.plan import service
 from hub.plan.facts import Asking
 from hub.plan.loading import load_plan, load_topics
@@ -70,6 +71,9 @@ async def write(
     await progress(f"guardando {rows.count('alerts')} alertas")
     await rows.copy(pool, TABLES)
     await _number_on(pool)
+    await progress("vinculando hechos y operativos")
+    codes = parameters_of(catalogue.load())["code_of_kind"]
+    await Linking(pool, lambda: codes).all(span.until)
     await progress("guardando señales de los dispositivos")
     written = await _events(pool, span, events)
     await progress("cargando el plan y su evidencia")

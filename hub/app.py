@@ -51,6 +51,10 @@ from hub.notify.transports import Inbound
 from hub.notify.transports.modem import figures
 from hub.notify.transports.spec import HttpSpec, read_secret
 from hub.notify.watching import Watched
+from hub.operations.linking import Linking
+from hub.papers.desk import Desk
+from hub.papers.making import Workshop
+from hub.plan.parameters import parameters_of
 from hub.plan.service import TopicsBook
 from hub.rule_work import memories
 from hub.rule_work.apart import rehearse_apart
@@ -353,6 +357,8 @@ class Parts:
     rules: RuleWork
     live: LiveRules
     drafts: Drafts
+    topics: TopicsBook
+    workshop: Workshop
     outfit: Outfit
     intake: Intake
     listening: Sequence[Listening]
@@ -380,7 +386,7 @@ async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
     if parts.senders is not None:
         loops += _notify_loops(parts, parts.senders)
     if hub.does("web"):
-        loops += [sessions.sweep_loop(hub.pool, clock), parts.drafts.run_loop()]
+        loops += [sessions.sweep_loop(hub.pool, clock), parts.drafts.run_loop(), parts.workshop.run_loop()]
     if hub.does("intake") or hub.does("web"):
         loops.append(parts.live.reload_loop())
     group = await stack.enter_async_context(asyncio.TaskGroup())
@@ -445,6 +451,7 @@ def _intake_loops(parts: Parts) -> list[Loop]:
             hub.pool, clock, parts.stores, hub.settings.telemetry_days, hub.settings.event_days
         ),
         rollup_loop(intake.telemetry, hub.pool, clock),
+        Linking(hub.pool, lambda: parameters_of(hub.catalogue())["code_of_kind"]).run_loop(clock),
         *parts.store_loops,
     ]
     if hub.settings.jetstream:
@@ -500,6 +507,7 @@ async def _make_parts(hub: Hub, clock: Clock, stack: AsyncExitStack) -> Parts:
     intake = await _intake(hub, rules, reaction, stores[0], clock, stack)
     listening = [Listening(LANES) for _ in range(hub.settings.shards)]
     leases, work = _shared_work(hub, intake, listening, clock)
+    topics = TopicsBook(hub.settings.data / "materias.yaml")
     return Parts(
         hub=hub,
         clock=clock,
@@ -508,6 +516,8 @@ async def _make_parts(hub: Hub, clock: Clock, stack: AsyncExitStack) -> Parts:
         rules=rules,
         live=live,
         drafts=Drafts(partial(rehearse_apart, hub.dsn), rules_folder(hub.settings), clock),
+        topics=topics,
+        workshop=_workshop(hub, topics, clock),
         outfit=outfit,
         intake=intake,
         listening=listening,
@@ -518,6 +528,19 @@ async def _make_parts(hub: Hub, clock: Clock, stack: AsyncExitStack) -> Parts:
         stores=stores,
         store_loops=store_loops,
     )
+
+
+def _workshop(hub: Hub, topics: TopicsBook, clock: Clock) -> Workshop:
+    def desk_at(now: datetime) -> Desk:
+        return Desk(
+            pool=hub.pool,
+            as_of=now,
+            commune=hub.settings.commune,
+            catalogue=hub.catalogue(),
+            topics=topics(),
+        )
+
+    return Workshop(desk_at, clock)
 
 
 def _senders(hub: Hub, outfit: Outfit, clock: Clock) -> notify.Senders:
@@ -600,7 +623,9 @@ def _web_app(parts: Parts) -> FastAPI:
         policies=parts.policies,
         desk=RulesDesk(parts.live, parts.drafts),
         catalogue=hub.catalogue,
-        topics=TopicsBook(hub.settings.data / "materias.yaml"),
+        topics=parts.topics,
+        telemetry=parts.stores[0],
+        workshop=parts.workshop,
     )
 
 
@@ -741,14 +766,17 @@ async def _telemetry_stores(
     settings = hub.settings
     keep = Keep(settings.telemetry_days, settings.telemetry_rollup_days)
     in_postgres = PostgresTelemetry(keep)
-    if settings.telemetry_store == "postgresql" or not hub.does("intake"):
+    is_writer = hub.does("intake")
+    if settings.telemetry_store == "postgresql" or not (is_writer or hub.does("web")):
         return [in_postgres], []
     from hub.telemetry.influx.store import open_influx
 
-    folder, room = settings.data / "telemetry", settings.telemetry_spool_mb * 2**20
+    # a console alone only reads: its spool stays empty, and apart from one that an intake may keep beside it
+    folder = settings.data / ("telemetry" if is_writer else "telemetry-web")
+    room = settings.telemetry_spool_mb * 2**20
     opening = open_influx(influx_access(settings), folder, room, keep, hub.metrics)
     in_influx = await stack.enter_async_context(opening)
-    return [in_influx, in_postgres], [in_influx.send_loop(hub.pool, clock)]
+    return [in_influx, in_postgres], [in_influx.send_loop(hub.pool, clock)] if is_writer else []
 
 
 def _web_settings(settings: HubSettings) -> WebSettings:

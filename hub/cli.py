@@ -13,11 +13,17 @@ if TYPE_CHECKING:
     from hub.alerts.catalogue import Code
 
 try:
+    from hub.dashboard_commands import add_dashboards
+    from hub.example_years.cli import add_example
     from hub.fieldwork.cli import add_fieldwork
     from hub.notify.cli import add_people
     from hub.notify.transports.modem.cli import add_sms
+    from hub.operations.cli import add_operations
+    from hub.papers.cli import add_papers
     from hub.plan.cli import add_plan
+    from hub.registers.cli import add_registers
     from hub.rule_work.cli import add_rules
+    from hub.screen_commands import add_screens
     from hub.settings import HubSettings, SettingsError, load
     from hub.telemetry_commands import add_telemetry
     from hub.web.permissions import ROLES
@@ -77,7 +83,12 @@ def parser() -> argparse.ArgumentParser:
     add_sms(commands)
     add_plan(commands, _add_server_options)
     add_fieldwork(commands, _add_server_options)
+    add_operations(commands, _add_server_options)
+    add_registers(commands, _add_server_options)
+    add_example(commands, _add_server_options)
+    add_papers(commands, _add_server_options)
     add_telemetry(commands, _add_server_options)
+    add_dashboards(commands, _add_server_options)
     _add_users(commands)
     return top
 
@@ -151,16 +162,17 @@ def _add_users(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add = actions.add_parser("add", help="crea una cuenta; la clave se pide o llega por la entrada estándar")
     add.add_argument("login", metavar="USUARIO")
     add.add_argument("--name", required=True, metavar="NOMBRE")
-    add.add_argument("--role", required=True, choices=list(ROLES))
     add.add_argument(
         "--institution", default="DSP", metavar="INSTITUCIÓN", help="de quién son los operativos que ve (DSP)"
     )
+    add.add_argument("--role", required=True, choices=[role for role in ROLES if role != "pantalla"])
     _add_server_options(add)
     add.set_defaults(act=_add_user)
     password = actions.add_parser("password", help="cambia la clave de una cuenta")
     password.add_argument("login", metavar="USUARIO")
     _add_server_options(password)
     password.set_defaults(act=_set_password)
+    add_screens(actions, _add_server_options)
 
 
 # ------------------------------------------------------------------------------------------- acts

@@ -47,7 +47,7 @@ def shell(dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell
 async def test_a_plan_is_loaded_shown_compared_and_exported(shell: Shell) -> None:
     said = await shell.run("load", shell.write("plan.yaml", EXAMPLE))
     assert "2 objetivos, 2 actividades, 6 indicadores" in said
-    assert "atención: plan.yaml:9: indicador O1-1: por ahora dará «sin dato»" in said
+    assert "atención: plan.yaml:10: indicador O1-2: sin «sectores" in said
     assert "ya estaba cargada" in await shell.run("load", shell.write("plan.yaml", EXAMPLE))
     assert "O2C1A1 Instalar y supervisar 40 sensores" in await shell.run("show")
     newer = EXAMPLE.replace("actualizacion: 2", "actualizacion: 3").replace("2027: 90", "2027: 95")
@@ -76,7 +76,7 @@ async def test_figures_are_computed_frozen_and_verified(shell: Shell, pool: Pool
     found = json.loads(await shell.run("indicators", "--period", "2026-10", "--json", "--by-sector"))
     by_id = {one["indicator"]: one for one in found["indicators"]}
     assert by_id["I04"]["value"] is not None
-    assert by_id["I13"]["shown"] == "sin dato: falta el registro de operativos"
+    assert by_id["I13"]["shown"] == "sin dato: el denominador es 0: n(operativo, programado)"
     assert set(by_id["I10"]["by_sector"]) == set(commune_history.SECTORS)
     public = json.loads(
         await shell.run("indicators", "--period", "2026-10", "--json", "--public", "--by-sector")

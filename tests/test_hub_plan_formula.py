@@ -77,11 +77,6 @@ def test_nothing_to_divide_by_is_no_data_and_never_zero(text: str) -> None:
     assert "EMG" in result.reason
 
 
-def test_a_measure_that_nobody_records_says_what_is_missing() -> None:
-    assert figure("n(operativo, programado)") == NoData("falta el registro de operativos")
-    assert check("n(operativo)", VOCABULARY).missing == ("falta el registro de operativos",)
-
-
 def test_no_population_at_all_is_no_data() -> None:
     result = figure("1000 / pob(sector)", rows=[])
     assert isinstance(result, NoData)

@@ -23,6 +23,7 @@ from hub.alerts.lifecycle import Move, Reason
 from hub.alerts.model import Alert
 from hub.database import Pool
 from hub.notify import service as notify
+from hub.papers.making import Workshop
 from hub.web import passwords, users
 from hub.web.app import create_app
 from hub.web.assets import AssetsMissingError, require_assets
@@ -55,6 +56,7 @@ class Site:
     url: str = ""
     policies: Callable[[], notify.Policies] = notify.Policies
     desk: RulesDesk | None = None
+    workshop: Workshop | None = None
     browsers: list[httpx.AsyncClient] = field(default_factory=list)
 
     async def start(self, port: int = 0) -> None:
@@ -67,6 +69,7 @@ class Site:
             bus=self.bus,
             policies=self.policies,
             desk=self.desk,
+            workshop=self.workshop,
         )
         ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._serving = asyncio.create_task(serve(self.app, "127.0.0.1", port, ready.set_result))

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 import planned_commune
 import pytest
@@ -12,6 +12,7 @@ from hub.plan.computing import NoData
 from hub.plan.freezing import Point
 from hub.plan.lights import Light, light
 from hub.plan.model import Baseline
+from hub.web import plan_chart
 from hub.web.planning import activity_view, card
 from hub.web.sparks import spark
 
@@ -41,11 +42,48 @@ async def test_the_board_shows_lights_evidence_and_what_is_missing(site: Site) -
     person = await site.person("aida")
     page = (await person.client.get("/plan")).text
     assert "PCSP-EJEMPLO-2025-2028, actualización 2" in page
-    assert "falta el registro de operativos" in page  # sin dato is shown as such, with its reason
+    assert (
+        "el denominador es 0: n(operativo, programado)" in page
+    )  # sin dato is shown as such, with its reason
     assert "1 evidencia" in page
     assert "Aún no empieza" in page
     assert "<polyline" in page
     assert await site.audited("plan_read") == [("aida", "", "")]
+
+
+async def test_the_chart_tells_frozen_from_provisional(site: Site) -> None:
+    await planned_commune.fill(site.pool, months=4)
+    client = (await site.person("jaime")).client
+    series = (await client.get("/plan/BASE/I04/serie.json")).json()
+    assert [bar["period"] for bar in series["bars"]] == ["2026-07", "2026-08", "2026-09", "2026-10"]
+    assert all(isinstance(bar["value"], float) for bar in series["bars"])
+    now = (await client.get("/plan/BASE/I04/provisorio.json")).json()
+    assert now["period"] == "2026-11"
+    assert now["told"].startswith("Provisoria 2026-11, hasta 23 nov 2026 21:04: ")
+    assert now["value"] > 0
+    assert now["light"] == ""
+    assert await site.pool.fetchval("select count(*) from plan_snapshots where period = '2026-11'") == 0
+    assert (await client.get("/plan/BASE/I99/serie.json")).status_code == 404
+    olga = (await site.person("olga")).client
+    assert (await olga.get("/plan/BASE/I04/provisorio.json")).status_code == 403
+
+
+def test_each_period_is_held_against_the_target_of_its_year() -> None:
+    [one] = [i for i in planned_commune.example().indicators() if i.targets and i.baseline][:1]
+    one = replace(
+        one, direction="sube", period="mes", targets={2025: 10.0, 2026: 20.0}, baseline=Baseline(5.0, 2024)
+    )
+    points = [Point(1, one.id, "2025-12", 12.0), Point(2, one.id, "2026-02", 12.0)]
+    found = plan_chart.frozen(one, points, datetime(2026, 3, 3, tzinfo=UTC))
+    bars = found["bars"]
+    assert isinstance(bars, list)
+    assert [(bar["period"], bar["target"], bar["light"], bar["value"]) for bar in bars] == [
+        ("2025-12", 10.0, "cumple", 12.0),
+        ("2026-01", 20.0, "", None),  # nobody froze it: a gap
+        ("2026-02", 20.0, "avanza", 12.0),
+    ]
+    assert bars[1]["text"] == "sin congelar"
+    assert found["baseline"] == 5.0
 
 
 async def test_a_figure_is_verified_by_a_press_and_a_change_is_told(site: Site) -> None:

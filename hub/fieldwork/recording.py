@@ -171,6 +171,7 @@ async def task(connection: Connection, item: Task, bearer: Bearer) -> None:
     )
     if not known:
         raise RefusedError("Esa tarea ya no es del operativo; actualice la página con señal.")
+    await _log(connection, item.operation_id, "task", f"tarea {item.position}", bearer)
 
 
 async def point(connection: Connection, item: Point, bearer: Bearer) -> None:
@@ -185,4 +186,17 @@ async def point(connection: Connection, item: Point, bearer: Bearer) -> None:
         item.point,
         bearer.at,
         item.what == "cleared",
+    )
+    await _log(connection, item.operation_id, "point", f"{item.point}, en terreno", bearer)
+
+
+async def _log(connection: Connection, operation_id: uuid.UUID, move: str, note: str, bearer: Bearer) -> None:
+    """A line of the timeline, at the time of receipt like all others there."""
+    await connection.execute(
+        "insert into operation_log (operation_id, at, author, move, note) values ($1, $2, $3, $4, $5)",
+        operation_id,
+        bearer.now,
+        bearer.login,
+        move,
+        note,
     )

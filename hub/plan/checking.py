@@ -14,7 +14,6 @@ from hub.plan.formula import (
     Number,
     Reference,
     Test,
-    aggregates,
     parse,
     references,
     render,
@@ -30,8 +29,6 @@ class Checked:
 
     node: Node
     unit: str
-    missing: tuple[str, ...]
-    """What the measures that it names still wait for; then the figure is "sin dato"."""
 
 
 def check(text: str, vocabulary: Vocabulary) -> Checked:
@@ -41,12 +38,7 @@ def check(text: str, vocabulary: Vocabulary) -> Checked:
     unit = checker.unit(node)
     if checker.problems:
         raise FormulaError(checker.problems)
-    return Checked(node, unit, _missing(node, vocabulary))
-
-
-def _missing(node: Node, vocabulary: Vocabulary) -> tuple[str, ...]:
-    found = (vocabulary[part.measure].missing for part in aggregates(node))
-    return tuple(dict.fromkeys(text for text in found if text))
+    return Checked(node, unit)
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

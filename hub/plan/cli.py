@@ -213,8 +213,7 @@ async def _measures(_settings: HubSettings, _arguments: argparse.Namespace) -> i
     from hub.plan.measures import VOCABULARY
 
     for measure in VOCABULARY.values():
-        state = f" [{measure.missing}]" if measure.missing else ""
-        print(f"{measure.name}: {measure.doc}{state}")
+        print(f"{measure.name}: {measure.doc}")
         print(f"  fuente: {measure.source}\n  no cuenta: {measure.exclusions}")
         for field in measure.fields:
             values = f" ({', '.join(field.words)})" if field.words else ""

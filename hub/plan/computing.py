@@ -83,8 +83,6 @@ def _call(node: Call, inputs: Inputs) -> Datum:
 
 def _aggregate(node: Aggregate, inputs: Inputs) -> Datum:
     measure = inputs.vocabulary[node.measure]
-    if measure.missing:
-        return NoData(measure.missing)
     rows = inputs.facts[Use.of(node)]
     if not rows and measure.if_none:
         return NoData(measure.if_none)

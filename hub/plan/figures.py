@@ -11,7 +11,7 @@ from hub.plan.model import Indicator
 
 SMALL = 5
 """A public figure never rests on fewer cases than this."""
-PER_OPERATION = "se calcula por operativo: falta el registro de operativos"
+PER_OPERATION = "se calcula por operativo: está en el efecto de cada uno"
 COUNT = "n"
 """The unit of a plain count, which is not written."""
 _TIME_UNITS_S = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}

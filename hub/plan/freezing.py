@@ -17,7 +17,7 @@ from hub.plan.figures import Figure, compute_all
 from hub.plan.formula import references, render, version
 from hub.plan.measures import VOCABULARY
 from hub.plan.model import Indicator
-from hub.plan.periods import Period, parse_period
+from hub.plan.periods import SANTIAGO, Period, parse_period, period_of
 
 LIBRARY = "BASE"
 """The plan id under which the ready indicators are kept."""
@@ -118,6 +118,14 @@ async def freeze(
             values = (of.plan_id, one.id, period, revision, figures[one.id].datum)
             frozen.append(await _keep(connection, *values, document, author, reason, asking.as_of))
     return frozen
+
+
+async def provisional(pool: Pool, of: Set, indicator: Indicator, asking: Asking) -> tuple[Period, Datum]:
+    """The figure of the period that runs at ``asking.as_of``: it changes until somebody freezes it."""
+    period = period_of(indicator.period, asking.as_of.astimezone(SANTIAGO).date())
+    needed = _with_references(of.of_kind(indicator.period), [indicator])
+    figures, _ = await compute_period(pool, needed, period, asking)
+    return period, figures[indicator.id].datum
 
 
 def _with_references(all_of_kind: Sequence[Indicator], wanted: Sequence[Indicator]) -> list[Indicator]:

@@ -312,8 +312,6 @@ class _Reader:
             return None
         if span is not None and not sectors and "pob(sector" in formula.replace(" ", ""):
             self._note(table, "sin «sectores: [..]» se calcula para toda la comuna")
-        for missing in checked.missing:
-            self._note(table, f"por ahora dará «sin dato»: {missing}")
         return Indicator(
             id=indicator_id,
             formula=formula,

@@ -30,8 +30,7 @@ class Measure:
     """Things that can be counted: one SQL query that gives one row for each thing.
 
     The query takes ``:since``, ``:until`` (the window), ``:as_of`` (nothing later is known), ``:settings``
-    (JSON), and gives ``id`` and the fields. Without a query the measure is declared only: ``missing`` says
-    what it waits for, and every figure over it is "sin dato".
+    (JSON), and gives ``id`` and the fields.
     """
 
     name: str
@@ -42,8 +41,7 @@ class Measure:
     source: str
     exclusions: str
     fields: tuple[Field, ...]
-    sql: str = ""
-    missing: str = ""
+    sql: str
     if_none: str = ""
     """Why no row at all means "sin dato" instead of zero; empty where zero is a true count."""
     by_name: Mapping[str, Field] = field(init=False)

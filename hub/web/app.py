@@ -15,8 +15,11 @@ from hub.database import UNAVAILABLE, Pool
 from hub.fieldwork.form import FormBook
 from hub.fieldwork.vault import Vault
 from hub.notify.service import Policies
+from hub.papers.making import Workshop
 from hub.plan.model import Topics
 from hub.plan.service import TopicsBook
+from hub.telemetry import TelemetryStore
+from hub.telemetry.postgres import PostgresTelemetry
 from hub.web.assets import Assets
 from hub.web.auth import signed_in
 from hub.web.bus import AlertBus
@@ -31,6 +34,7 @@ from hub.web.routes import (
     board,
     bulletins,
     calls,
+    device,
     devices,
     drills,
     evidence,
@@ -41,11 +45,15 @@ from hub.web.routes import (
     handover,
     live,
     login,
+    operations,
     ops,
+    papers,
     permits,
     plan,
+    registers,
     rounds,
     rules,
+    sala,
     silences,
     transports,
     turns,
@@ -70,13 +78,18 @@ PRIVATE = (
     permits.router,
     rounds.router,
     evidence.router,
+    operations.router,
+    papers.router,
+    registers.router,
     devices.router,
+    device.router,
     transports.router,
     groups.router,
     calls.router,
     drills.router,
     bulletins.router,
     live.router,
+    sala.router,
     api.router,
 )
 
@@ -93,6 +106,8 @@ def create_app(
     catalogue: Callable[[], Catalogue] | None = None,
     desk: RulesDesk | None = None,
     topics: Callable[[], Topics] | None = None,
+    telemetry: TelemetryStore | None = None,
+    workshop: Workshop | None = None,
 ) -> FastAPI:
     """The operator console; without it, health and metrics alone.
 
@@ -115,6 +130,8 @@ def create_app(
         topics=topics or TopicsBook(),
         vault=Vault(settings.evidence_folder),
         form=FormBook(settings.form_path),
+        telemetry=telemetry or PostgresTelemetry(),
+        workshop=workshop,
     )
     app.mount("/static", assets)
     if has_console:

@@ -14,7 +14,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 STATIC = Path(__file__).parent / "static"
-NEEDED = ("vendor/leaflet/leaflet.js", "vendor/leaflet/leaflet.css", "vendor/atkinson/latin-400.woff2")
+NEEDED = (
+    "vendor/leaflet/leaflet.js",
+    "vendor/leaflet/leaflet.css",
+    "vendor/uplot/uplot.js",
+    "vendor/uplot/uplot.css",
+    "vendor/atkinson/latin-400.woff2",
+)
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 _TEXTS = ("text/", "application/javascript", "image/svg+xml")

@@ -23,6 +23,13 @@ class Action(enum.StrEnum):
     TURNS_IMPORTED = "turns_imported"
     PLAN_READ = "plan_read"
     FIGURE_VERIFIED = "figure_verified"
+    OPERATION_READ = "operation_read"
+    OPERATION_CHANGED = "operation_changed"
+    REGISTER_READ = "register_read"
+    REGISTER_CHANGED = "register_changed"
+    DATASET_READ = "dataset_read"
+    PAPER_ASKED = "paper_asked"
+    PAPER_READ = "paper_read"
     RULES_REHEARSED = "rules_rehearsed"
     RULES_PROMOTED = "rules_promoted"
     SILENCE_MADE = "silence_made"
@@ -40,6 +47,8 @@ class Action(enum.StrEnum):
     ROUND_CANCELLED = "round_cancelled"
     CHECKPOINT_MADE = "checkpoint_made"
     CHECKPOINT_RETIRED = "checkpoint_retired"
+    SCREEN_ADDED = "screen_added"
+    SCREEN_REVOKED = "screen_revoked"
     BULLETIN_SENT = "bulletin_sent"
 
 

@@ -7,18 +7,13 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from hub.web.context import Console, console_of
+from hub.web.cookies import cookie_name
 from hub.web.permissions import Permission
 from hub.web.problem import Problem
 from hub.web.sessions import Session, find_session
-from hub.web.settings import WebSettings
 
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "x-csrf-token"
-
-
-def cookie_name(settings: WebSettings) -> str:
-    """The ``__Host-`` prefix makes browsers refuse the cookie from anywhere but this host over TLS."""
-    return "__Host-almenara" if settings.secure_cookie else "almenara"
 
 
 def address_of(request: Request) -> str:

@@ -71,6 +71,8 @@ class AlertBus:
         self._max_pending = max_pending
         self._subscriptions: set[Subscription] = set()
         self._is_closed = False
+        self.changes = 0
+        """How many were heard of: what was read before the newest may be out of date."""
 
     def publish(self, alert_id: str, version: int | None = None) -> None:
         self._offer(AlertChanged(alert_id, version))
@@ -108,5 +110,6 @@ class AlertBus:
         return len(self._subscriptions)
 
     def _offer(self, change: Change) -> None:
+        self.changes += 1
         for subscription in tuple(self._subscriptions):
             subscription.offer(change)

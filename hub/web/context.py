@@ -17,10 +17,13 @@ from hub.database import Pool
 from hub.fieldwork.form import Form, FormBook
 from hub.fieldwork.vault import Vault
 from hub.notify.service import Policies
+from hub.papers.making import Workshop
 from hub.plan.model import Topics
 from hub.plan.service import TopicsBook
 from hub.rule_work.drafts import Drafts
 from hub.rule_work.live import LiveRules
+from hub.telemetry import TelemetryStore
+from hub.telemetry.postgres import PostgresTelemetry
 from hub.web import texts
 from hub.web.assets import Assets
 from hub.web.audit import RecentReads
@@ -28,6 +31,7 @@ from hub.web.bus import AlertBus
 from hub.web.menu import MAIN_SECTIONS, MORE_SECTIONS
 from hub.web.passwords import PasswordGate
 from hub.web.permissions import ROLE_NAMES, Permission, permissions_of
+from hub.web.sala import SalaBook
 from hub.web.sessions import Session
 from hub.web.settings import WebSettings
 from hub.web.texts import Wall
@@ -67,6 +71,10 @@ class Console:
     desk: RulesDesk | None = None
     topics: Callable[[], Topics] = field(default_factory=TopicsBook)
     """The topics that a safety plan must treat."""
+    telemetry: TelemetryStore = field(default_factory=PostgresTelemetry)
+    """Where the devices' readings are."""
+    workshop: Workshop | None = None
+    """Where documents are made."""
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One figure is computed again at a time: each reads a month of alerts."""
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
@@ -75,6 +83,7 @@ class Console:
     beats: RecentReads = field(default_factory=lambda: RecentReads(BEAT_AT_MOST))
     sheets: RecentReads = field(default_factory=RecentReads)
     """Hand-over sheets that were shown: only what somebody has seen can be signed."""
+    sala: SalaBook = field(default_factory=SalaBook)
     revealed: RecentReads = field(default_factory=lambda: RecentReads(REVEALED_FOR))
 
     def now(self) -> datetime:
@@ -128,9 +137,12 @@ def build_templates(settings: WebSettings, assets: Assets, wall: Wall) -> jinja2
     )
     environment.filters.update(
         age=texts.age,
+        figure=texts.figure,
+        brief=texts.brief,
         left=texts.left,
         span=texts.span,
         clock=wall.clock,
+        hour=wall.hour,
         day=wall.day,
         moment=wall.moment,
         field_time=wall.field,

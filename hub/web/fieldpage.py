@@ -2,6 +2,7 @@
 
 import hashlib
 
+from hub.operations import words
 from hub.web.context import Console
 
 PERMIT_STATES: dict[str, str] = {
@@ -12,19 +13,7 @@ PERMIT_STATES: dict[str, str] = {
     "not_needed": "No requiere",
     "unknown": "Sin verificar",
 }
-RESULTS: dict[str, str] = {
-    "no_remark": "Sin observación",
-    "warning": "Advertencia",
-    "infringement": "Infracción",
-    "closure_referred": "Clausura derivada",
-}
-STATES: dict[str, str] = {
-    "planned": "Programado",
-    "confirmed": "Confirmado",
-    "in_progress": "En curso",
-    "executed": "Ejecutado",
-}
-NAMES = {"kind": {}, "state": STATES}
+NAMES = {"kind": words.KINDS, "state": words.STATES}
 VERDICTS: dict[str, str] = {
     "proven": "Comprobada",
     "unsupported": "Sin posición que la compruebe",
@@ -44,7 +33,7 @@ _FILES = (
 
 
 def page_html(console: Console) -> str:
-    values = {"permit_states": PERMIT_STATES.items(), "results": RESULTS.items()}
+    values = {"permit_states": PERMIT_STATES.items(), "results": words.RESULTS.items()}
     return bytes(console.page("terreno.html", values).body).decode()
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from hub.alerts.finding import SILENT_BUTTONS, silent_button
 from hub.devices import service
 from hub.devices.service import DeviceRow, RefusalRow
+from hub.devices.words import DEVICE_KINDS
 from hub.web import texts
 from hub.web.context import Console
 
@@ -22,6 +23,9 @@ MAP_DEVICES = 5_000
 
 @dataclass(frozen=True, slots=True)
 class DeviceView:
+    """``device_id`` is None where the device has no page: a silent button."""
+
+    device_id: int | None
     source: str
     title: str
     kind_label: str
@@ -56,9 +60,10 @@ def without_secrets(row: DeviceRow) -> DeviceRow:
 
 def view_device(row: DeviceRow) -> DeviceView:
     return DeviceView(
+        device_id=None if row.kind in SILENT_BUTTONS else row.device_id,
         source=row.source,
         title=row.name or row.place or row.source,
-        kind_label=texts.named(texts.DEVICE_KINDS, row.kind),
+        kind_label=texts.named(DEVICE_KINDS, row.kind),
         place=row.place,
         sector=row.sector,
         gateway=row.gateway,

@@ -31,17 +31,24 @@ class Permission(enum.StrEnum):
     """The safety plan with its figures, and the verification of each."""
     CHANGE_PLAN = "change_plan"
     """Evidence of activities, a new version of the plan, the freezing of a period."""
+    SEE_PAPERS = "see_papers"
+    """Documents as they were made: sheets, packs, actas."""
+    MAKE_PAPERS = "make_papers"
     SEE_OPERATIONS = "see_operations"
     PLAN_OPERATIONS = "plan_operations"
     """Plan, confirm, suspend and close an operation; link and unlink what the field said."""
     RECORD_INSPECTIONS = "record_inspections"
     """Write inspections and patrols, in the street or at a desk."""
+    SEE_REGISTERS = "see_registers"
+    """The page of registers; what stands on it depends on the permissions of each."""
     SEE_COUNCIL = "see_council"
     KEEP_COUNCIL = "keep_council"
     """Sessions, attendance, agreements, actas; projects and agreements with other institutions."""
     SEE_REFERRALS = "see_referrals"
     """Referrals of victims one by one; each reading is audited."""
     KEEP_REFERRALS = "keep_referrals"
+    SEE_WALL = "see_wall"
+    """The wall's figures: nobody's name, reserved cases under their neutral label alone."""
     SEE_DEVICES = "see_devices"
     SEE_REFUSALS = "see_refusals"
     SEE_HELP = "see_help"
@@ -56,7 +63,7 @@ class Permission(enum.StrEnum):
 
 
 _P = Permission
-_WATCH = frozenset({_P.SEE_ALERTS, _P.SEE_SILENCES, _P.SEE_DEVICES, _P.SEE_HELP})
+_WATCH = frozenset({_P.SEE_ALERTS, _P.SEE_SILENCES, _P.SEE_DEVICES, _P.SEE_HELP, _P.SEE_WALL})
 _WORK = _WATCH | {
     _P.WORK_ALERTS,
     _P.CHANGE_PRIORITY,
@@ -82,9 +89,12 @@ ROLES: dict[str, frozenset[Permission]] = {
         _P.REOPEN_ALERTS,
         _P.UNRESERVE_ALERTS,
         _P.SEE_PLAN,
+        _P.SEE_PAPERS,
+        _P.MAKE_PAPERS,
         _P.PLAN_OPERATIONS,
         _P.RECORD_INSPECTIONS,
         _P.SEE_COUNCIL,
+        _P.SEE_REGISTERS,
         _P.SEE_REFUSALS,
         _P.MANAGE_PEOPLE,
         _P.WATCH_ROOM,
@@ -96,10 +106,13 @@ ROLES: dict[str, frozenset[Permission]] = {
     | {
         _P.SEE_RESTRICTED,
         _P.SEE_PLAN,
+        _P.SEE_PAPERS,
+        _P.MAKE_PAPERS,
         _P.CHANGE_PLAN,
         _P.SEE_OPERATIONS,
         _P.PLAN_OPERATIONS,
         _P.SEE_COUNCIL,
+        _P.SEE_REGISTERS,
         _P.KEEP_COUNCIL,
         _P.SEE_GROUPS,
         _P.SEE_HANDOVER,
@@ -111,7 +124,7 @@ ROLES: dict[str, frozenset[Permission]] = {
     },
     "inspector": frozenset({_P.SEE_OPERATIONS, _P.RECORD_INSPECTIONS}),
     "victimas": frozenset(
-        {_P.SEE_ALERTS, _P.SEE_RESTRICTED, _P.SEE_HELP, _P.SEE_REFERRALS, _P.KEEP_REFERRALS}
+        {_P.SEE_ALERTS, _P.SEE_RESTRICTED, _P.SEE_HELP, _P.SEE_REFERRALS, _P.KEEP_REFERRALS, _P.SEE_REGISTERS}
     ),
     "tecnico": frozenset(
         {_P.SEE_RULES, _P.REHEARSE_RULES, _P.SEE_SILENCES, _P.SEE_DEVICES, _P.SEE_REFUSALS, _P.SEE_HELP}
@@ -119,8 +132,10 @@ ROLES: dict[str, frozenset[Permission]] = {
     "auditor": frozenset(
         {
             _P.SEE_PLAN,
+            _P.SEE_PAPERS,
             _P.SEE_OPERATIONS,
             _P.SEE_COUNCIL,
+            _P.SEE_REGISTERS,
             _P.SEE_RULES,
             _P.SEE_ALERTS,
             _P.SEE_HANDOVER,
@@ -129,6 +144,7 @@ ROLES: dict[str, frozenset[Permission]] = {
             _P.SEE_GROUPS,
         }
     ),
+    "pantalla": frozenset({_P.SEE_WALL}),
 }
 
 ROLE_NAMES: dict[str, str] = {
@@ -139,6 +155,7 @@ ROLE_NAMES: dict[str, str] = {
     "victimas": "Atención a víctimas",
     "tecnico": "Técnico/a",
     "auditor": "Auditor/a",
+    "pantalla": "Pantalla de pared",
 }
 
 

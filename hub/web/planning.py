@@ -197,13 +197,18 @@ def _values(indicator: Indicator, points: Sequence[Point], now: datetime) -> lis
 # --------------------------------------------------------------------------------------- one indicator
 
 
-async def load_detail(console: Console, plan_id: str, indicator_id: str) -> Detail:
+async def find_indicator(console: Console, plan_id: str, indicator_id: str) -> tuple[Set, Indicator]:
     """Raises :class:`Problem` 404 for an indicator that neither the plan nor the hub has."""
     for of in await service.sets(console.pool, console.topics(), console.now()):
         for one in of.indicators:
             if (of.plan_id, one.id) == (plan_id, indicator_id):
-                return await _detail(console, of, one)
+                return of, one
     raise Problem(404, "Ese indicador no existe en el plan vigente.")
+
+
+async def load_detail(console: Console, plan_id: str, indicator_id: str) -> Detail:
+    """As :func:`find_indicator`."""
+    return await _detail(console, *await find_indicator(console, plan_id, indicator_id))
 
 
 async def _detail(console: Console, of: Set, indicator: Indicator) -> Detail:

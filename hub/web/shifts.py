@@ -7,6 +7,7 @@ from typing import Literal
 
 from hub.alerts import service as alerts
 from hub.alerts.model import RESTRICTED_KINDS
+from hub.devices.words import DEVICE_KINDS
 from hub.web import audit, quiet, texts
 from hub.web.cards import Card, card_of, move_words
 from hub.web.context import Console
@@ -136,7 +137,7 @@ def _change(change: alerts.Change) -> ChangeView:
 def _device(device: alerts.DeviceOut) -> DeviceView:
     return DeviceView(
         name=device.name or f"Dispositivo {device.device_id}",
-        kind_label=texts.named(texts.DEVICE_KINDS, device.kind),
+        kind_label=texts.named(DEVICE_KINDS, device.kind),
         place=device.place,
         gateway=device.gateway,
         last_seen_at=device.last_seen_at,

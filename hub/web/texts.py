@@ -47,26 +47,6 @@ KINDS: dict[str, str] = {
 
 PRIORITIES: dict[int, str] = {1: "Vida", 2: "En curso", 3: "Bienes", 4: "Mantención"}
 
-DEVICE_KINDS: dict[str, str] = {
-    "panic_button": "Botón de pánico",
-    "duress_button": "Botón silencioso",
-    "camera": "Cámara",
-    "river_level": "Nivel de río",
-    "temperature": "Temperatura",
-    "gate": "Portón",
-    "gate_contact": "Portón",
-    "smoke": "Detector de humo",
-    "smoke_detector": "Detector de humo",
-    "rural_sensor": "Sensor rural",
-    "tank_level": "Nivel de estanque",
-    "water_tank": "Estanque de agua",
-    "cattle": "Collar de ganado",
-    "pump": "Bomba",
-    "siren": "Sirena",
-    "gateway": "Equipo",
-    "other": "Otro",
-}
-
 REFUSAL_CAUSES: dict[str, str] = {
     "unknown_gateway": "Equipo desconocido",
     "unknown_device": "Dispositivo no registrado",
@@ -113,6 +93,14 @@ class Wall:
         year = "" if local.year == today.year else f" {local.year}"
         return f"{local.day} {_MONTHS[local.month - 1]}{year} {local:%H:%M}"
 
+    def stamp(self, at: datetime) -> str:
+        """2026-11-24T21:04:12.000-03:00"""
+        return at.astimezone(self._zone).isoformat(timespec="milliseconds")
+
+    def hour(self, at: datetime) -> str:
+        """21:04, local."""
+        return f"{at.astimezone(self._zone):%H:%M}"
+
     def instant(self, text: str) -> datetime:
         """A local date and time (2026-11-24 21:00, or with a T between), aware; else ValueError."""
         return datetime.strptime(text.strip().replace("T", " ")[:16], "%Y-%m-%d %H:%M").replace(
@@ -132,11 +120,32 @@ class Wall:
         return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=self._zone)
 
 
+def figure(value: float | None, unit: str = "") -> str:
+    """12,3 °C; 1.234 m: three or four digits that count, as written in Chile."""
+    if value is None:
+        return "sin datos"
+    digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 2
+    number = f"{value:,.{digits}f}".translate(str.maketrans(",.", ".,"))
+    if "," in number:
+        number = number.rstrip("0").rstrip(",")
+    return f"{number} {unit}".rstrip()
+
+
 def span(seconds: int) -> str:
     """15 s, 2 min, 24 h."""
     if seconds % 3600 == 0:
         return f"{seconds // 3600} h"
     return f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
+
+
+def brief(seconds: float) -> str:
+    """9 s, 2,4 min, 1 h 05: how long something took, in few signs."""
+    if seconds < 119.5:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    if minutes < 9.95:
+        return f"{minutes:.1f} min".replace(".", ",").replace(",0 ", " ")
+    return f"{minutes:.0f} min" if minutes < 59.5 else f"{int(minutes // 60)} h {int(minutes % 60):02}"
 
 
 def left(due_at: datetime, now: datetime) -> str:

@@ -15,6 +15,9 @@ const FILES = [
   ["leaflet/dist/leaflet.css", "leaflet/leaflet.css"],
   ["leaflet/dist/images", "leaflet/images"],
   ["leaflet/LICENSE", "leaflet/LICENSE"],
+  ["uplot/dist/uPlot.iife.min.js", "uplot/uplot.js"],
+  ["uplot/dist/uPlot.min.css", "uplot/uplot.css"],
+  ["uplot/LICENSE", "uplot/LICENSE"],
   [`${font}/LICENSE`, "atkinson/LICENSE"],
   ...["400", "700"].map((weight) => [
     `${font}/files/atkinson-hyperlegible-latin-${weight}-normal.woff2`,

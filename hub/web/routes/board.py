@@ -26,6 +26,8 @@ MAX_CARDS = 200
 """More open alerts than this no room can watch; the history lists the rest, by pages."""
 
 _NO_MAP = b'{"type": "FeatureCollection", "features": []}'
+# Where who sees no alerts begins instead.
+_HOMES = ((Permission.SEE_WALL, "/sala"), (Permission.SEE_OPERATIONS, "/operativos"))
 _SEES_ALERTS = [Depends(allowed(Permission.SEE_ALERTS))]
 
 
@@ -42,8 +44,8 @@ async def console_page(
     console: TheConsole, session: SignedIn, alerta: Annotated[uuid.UUID | None, Query()] = None
 ) -> Response:
     if not session.user.may(Permission.SEE_ALERTS):
-        may_record = session.user.may(Permission.RECORD_INSPECTIONS)
-        return RedirectResponse("/terreno" if may_record else "/dispositivos", status_code=303)
+        home = next((path for permission, path in _HOMES if session.user.may(permission)), "/dispositivos")
+        return RedirectResponse(home, status_code=303)
     detail = None
     if alerta is not None:
         alert = await find_alert(console, session, alerta)

@@ -31,6 +31,14 @@ def _heartbeat(console: Console) -> bytes:
     return _frame("latido", {"now": console.now().isoformat()})
 
 
+def event_stream(frames: AsyncIterator[bytes]) -> Response:
+    return StreamingResponse(
+        frames,
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
 async def _may_go_on(console: Console, session: Session) -> bool:
     try:
         return await is_alive(console.pool, session, console.now())
@@ -49,7 +57,7 @@ async def _may_hear(console: Console, session: Session, change: AlertChanged) ->
         return False
 
 
-async def _stream(console: Console, session: Session) -> AsyncIterator[bytes]:
+async def stream(console: Console, session: Session, *, tells_which: bool = True) -> AsyncIterator[bytes]:
     """Begins with a heartbeat; ends with ``fin`` when the session does or the hub stops."""
     with console.bus.subscribe() as subscription:
         yield f"retry: {_RETRY_MS}\n\n".encode() + _heartbeat(console)
@@ -57,7 +65,7 @@ async def _stream(console: Console, session: Session) -> AsyncIterator[bytes]:
             change = await subscription.next(HEARTBEAT_S)
             if isinstance(change, Closed):
                 return
-            if isinstance(change, AlertChanged) and await _may_hear(console, session, change):
+            if tells_which and isinstance(change, AlertChanged) and await _may_hear(console, session, change):
                 yield _frame("alerta", change)
             elif change is not None:
                 yield _frame("todo", {})
@@ -70,8 +78,4 @@ async def _stream(console: Console, session: Session) -> AsyncIterator[bytes]:
 
 @router.get("/eventos", dependencies=[Depends(allowed(Permission.SEE_ALERTS))])
 async def events(console: TheConsole, session: SignedIn) -> Response:
-    return StreamingResponse(
-        _stream(console, session),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return event_stream(stream(console, session))

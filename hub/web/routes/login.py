@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from hub.web import audit
-from hub.web.auth import Changing, TheConsole, address_of, cookie_name, current_session
+from hub.web import audit, screens
+from hub.web.auth import Changing, TheConsole, address_of, current_session
 from hub.web.context import Console
+from hub.web.cookies import cookie_name, give_cookie
 from hub.web.sessions import Session, close_session, open_session
 from hub.web.users import find_password
 
@@ -94,18 +95,12 @@ def _wait_text(wait_s: float) -> str:
 
 async def _welcome(console: Console, login: str, address: str, next_page: str) -> Response:
     now, settings = console.now(), console.settings
-    cookie = await open_session(console.pool, login, now, settings.session_length)
+    is_screen = await screens.take_key(console.pool, login)
+    length = screens.LENGTH if is_screen else settings.session_length
+    cookie = await open_session(console.pool, login, now, length)
     await audit.record(console.pool, now, login, audit.Action.LOGIN, detail=address)
-    response = RedirectResponse(next_page, status_code=303)
-    response.set_cookie(
-        cookie_name(settings),
-        cookie,
-        max_age=int(settings.session_length.total_seconds()),
-        path="/",
-        secure=settings.secure_cookie,
-        httponly=True,
-        samesite="strict",
-    )
+    response = RedirectResponse("/sala" if is_screen else next_page, status_code=303)
+    give_cookie(response, settings, cookie, length)
     response.delete_cookie(_FORM_COOKIE, path="/ingresar")
     return response
 

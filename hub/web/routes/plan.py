@@ -3,10 +3,10 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from hub.plan.errors import PlanError
-from hub.web import audit, planning
+from hub.web import audit, plan_chart, planning
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console
 from hub.web.frame import shown
@@ -40,6 +40,17 @@ async def indicator_page(
     detail = await planning.load_detail(console, plan_id, indicator)
     await _record(console, session, f"{plan_id}/{indicator}")
     return await shown(console, session, "plan_indicator.html", {"section": "plan", "detail": detail})
+
+
+@router.get("/plan/{plan_id}/{indicator}/serie.json", dependencies=_SEES)
+async def series(console: TheConsole, plan_id: _Name, indicator: _Name) -> Response:
+    return JSONResponse(await plan_chart.load_frozen(console, plan_id, indicator))
+
+
+@router.get("/plan/{plan_id}/{indicator}/provisorio.json", dependencies=_SEES)
+async def provisional(console: TheConsole, plan_id: _Name, indicator: _Name) -> Response:
+    async with console.verifying:
+        return JSONResponse(await plan_chart.load_provisional(console, plan_id, indicator))
 
 
 @router.post("/plan/cifras/{number}/verificar", dependencies=_SEES)

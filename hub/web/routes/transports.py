@@ -10,10 +10,10 @@ from hub.notify import watching
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.cases import find_alert, is_hidden
 from hub.web.frame import shown
-from hub.web.ledger import SHOWN_FOR, view_transport
 from hub.web.permissions import Permission
 from hub.web.problem import Problem
 from hub.web.routes.calls import note
+from hub.web.transport_views import SHOWN_FOR, view_transport
 
 router = APIRouter(include_in_schema=False)
 

@@ -11,7 +11,7 @@ let lastSignAt = 0;
 let downSince = null;
 let wasUp = false;
 
-function show(isUp) {
+function showLine(isUp) {
   const state = document.getElementById("enlace");
   const stale = document.getElementById("atraso");
   state.dataset.state = isUp ? "on" : "off";
@@ -20,14 +20,10 @@ function show(isUp) {
   if (!isUp) stale.textContent = `Sin conexión desde ${clock(downSince).slice(0, 5)} — los datos pueden estar atrasados`;
 }
 
-function isDown() {
-  if (downSince === null) downSince = hubNow();
-  show(false);
-}
-
-function connect(onChange) {
+function connect(onChange, { stream, probe, show }) {
+  const isDown = () => { downSince ??= hubNow(); show(false); };
   source?.close();
-  source = new EventSource("/eventos");
+  source = new EventSource(stream);
   const alive = () => { lastSignAt = Date.now(); };
   alive();
   source.addEventListener("latido", (event) => {
@@ -50,18 +46,21 @@ function connect(onChange) {
     isDown();
     if (source.readyState !== EventSource.CLOSED) return; // the browser retries a broken line by itself
     // It gives up on an error answer. Where that was the end of the session, this request leads to the login.
-    fragment("/tira").catch(() => {});
-    setTimeout(() => connect(onChange), RETRY_MS);
+    fragment(probe).catch(() => {});
+    setTimeout(() => connect(onChange, { stream, probe, show }), RETRY_MS);
   });
 }
 
-// `onChange(null)` means read everything again, `onChange({alert_id, version})` one alert.
-export function start(onChange) {
-  connect(onChange);
+// `onChange(null)` means read everything again, `onChange({alert_id, version})` one alert. `probe` answers 401
+// when the session has ended; `show(isUp)` tells people.
+export function start(onChange, { stream = "/eventos", probe = "/tira", show = showLine } = {}) {
+  const line = { stream, probe, show };
+  connect(onChange, line);
   setInterval(() => {
     if (Date.now() - lastSignAt > DEAD_AFTER_MS) {
-      isDown();
-      connect(onChange);
+      downSince ??= hubNow();
+      show(false);
+      connect(onChange, line);
     }
   }, 2000);
 }

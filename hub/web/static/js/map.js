@@ -11,6 +11,7 @@ let onPick = () => {};
 let selected = null;
 let isFitted = false;
 let area = null;
+let places = { surface: "/mapa/comuna.geojson", devices: "/mapa/dispositivos.json" };
 
 const isVisible = () => map.getSize().x > 0 && map.getSize().y > 0;
 
@@ -81,7 +82,7 @@ function label(feature, layer) {
 }
 
 async function drawSurface() {
-  const collection = JSON.parse(await fragment("/mapa/comuna.geojson"));
+  const collection = JSON.parse(await fragment(places.surface));
   collection.features.sort((a, b) => ORDER.indexOf(kindOf(a)) - ORDER.indexOf(kindOf(b)));
   surface = L.geoJSON(collection, {
     interactive: false,
@@ -112,7 +113,8 @@ function deviceStyle(state) {
 }
 
 export async function refreshDevices() {
-  const list = JSON.parse(await fragment("/mapa/dispositivos.json"));
+  if (!places.devices) return;
+  const list = JSON.parse(await fragment(places.devices));
   devices?.remove();
   devices = L.layerGroup();
   for (const device of list) {
@@ -163,7 +165,7 @@ export function redraw() {
   if (!map) return;
   const seen = new Map();
   const shown = new Set();
-  for (const element of document.querySelectorAll("#cola .card[data-lat]")) {
+  for (const element of document.querySelectorAll("#cola [data-alert][data-lat]")) {
     const card = element.dataset;
     const spot = `${card.lat},${card.lon}`;
     const index = seen.get(spot) ?? 0;
@@ -203,8 +205,10 @@ export function resized() {
   if (map) fit();
 }
 
-export async function start(pick) {
+// `from`: the addresses of the surface and, unless null, of the devices.
+export async function start(pick, from = places) {
   onPick = pick;
+  places = from;
   const box = document.getElementById("mapa");
   const { lat, lon, zoom } = box.dataset;
   map = L.map(box, {

@@ -38,7 +38,7 @@ const wall = new Intl.DateTimeFormat("es-CL", {
 
 export const clock = (ms) => wall.format(ms);
 
-function tick() {
+export function tick() {
   for (const element of document.querySelectorAll("[data-age]")) {
     const text = age(Date.parse(element.dataset.age));
     if (element.textContent !== text) element.textContent = text;

@@ -170,9 +170,11 @@ let keeping = Promise.resolve();
 
 // One write after the other, each of the form as it is then: the last one wins.
 function keepDraft() {
+  document.body.dataset.draft = "escribiendo";
   keeping = keeping.then(async () => {
     if (!person.me || isBusy) return;
     await store.put("load", await seal(person.me.key, { id, folio, isPointChosen, values: collect() }), draftKey());
+    document.body.dataset.draft = "guardado";
   }).catch(() => {});
 }
 

@@ -1,0 +1,99 @@
+"""The life of an operation: which move is possible from where, and what it still lacks. Pure."""
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from hub.operations.model import Dossier, Institution, Operation
+
+
+class State(enum.StrEnum):
+    PLANNED = "planned"
+    CONFIRMED = "confirmed"
+    IN_PROGRESS = "in_progress"
+    EXECUTED = "executed"
+    CLOSED = "closed"
+    SUSPENDED = "suspended"
+
+
+class Move(enum.StrEnum):
+    CONFIRM = "confirm"
+    START = "start"
+    EXECUTE = "execute"
+    CLOSE = "close"
+    SUSPEND = "suspend"
+    REPLAN = "replan"
+
+
+_S, _M = State, Move
+
+MOVES: Mapping[tuple[str, str], State] = {
+    (_S.PLANNED, _M.CONFIRM): _S.CONFIRMED,
+    (_S.CONFIRMED, _M.START): _S.IN_PROGRESS,
+    (_S.IN_PROGRESS, _M.EXECUTE): _S.EXECUTED,
+    (_S.EXECUTED, _M.CLOSE): _S.CLOSED,
+    (_S.PLANNED, _M.SUSPEND): _S.SUSPENDED,
+    (_S.CONFIRMED, _M.SUSPEND): _S.SUSPENDED,
+    (_S.IN_PROGRESS, _M.SUSPEND): _S.SUSPENDED,
+    (_S.SUSPENDED, _M.REPLAN): _S.PLANNED,
+}
+"""Every legal move, and the state after it. An acta that was closed stays closed."""
+
+CHANGEABLE = frozenset({_S.PLANNED, _S.CONFIRMED})
+"""While it stands like this, the plan itself can be changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A move that the state allows; ``missing`` tells what has to be done first."""
+
+    move: Move
+    missing: tuple[str, ...]
+
+    @property
+    def is_ready(self) -> bool:
+        return not self.missing
+
+
+def offers(dossier: Dossier) -> list[Offer]:
+    """In the order of the life of an operation."""
+    state = dossier.operation.state
+    return [Offer(move, tuple(missing(dossier, move))) for move in Move if (state, move) in MOVES]
+
+
+def missing(dossier: Dossier, move: Move) -> Iterator[str]:
+    """What stands between an operation and a move, in words."""
+    if move is Move.CONFIRM:
+        yield from _confirm(dossier.operation)
+    elif move is Move.CLOSE:
+        yield from _close(dossier)
+
+
+def _confirm(operation: Operation) -> Iterator[str]:
+    for one in operation.draft.institutions:
+        if one.headcount == 0:
+            yield f"cuántas personas lleva {one.name}"
+
+
+def _close(dossier: Dossier) -> Iterator[str]:
+    draft = dossier.operation.draft
+    for one in draft.institutions:
+        if one.present is None:
+            yield f"cuántas personas de {one.name} estuvieron"
+    undone = [task for task in draft.tasks if task.done_at is None]
+    if undone:
+        yield f"marcar {len(undone)} {'tarea' if len(undone) == 1 else 'tareas'} o quitarlas con su motivo"
+    unseen = [point.name or point.id for point in draft.points if point.visited_at is None]
+    if unseen and len(unseen) == len(draft.points):
+        yield "qué puntos se visitaron"
+    newest = max((one.recorded_at for one in dossier.inspections), default=None)
+    for one in filter(_signs, draft.institutions):
+        if one.signed_at is None:
+            yield f"la firma de {one.name}"
+        elif newest is not None and one.signed_at < newest:
+            yield f"que {one.name} firme de nuevo: llegó una fiscalización después de su firma"
+
+
+def _signs(institution: Institution) -> bool:
+    """Who was there signs; who did not come has nothing to sign."""
+    return bool(institution.present)

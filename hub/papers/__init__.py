@@ -1,0 +1,1 @@
+"""Documents that leave the directorate: one content, shown as a page, as PDF and as a spreadsheet."""

@@ -1,0 +1,60 @@
+"""A document as PDF: A4, tagged (PDF/UA-1), fit to be kept (PDF/A-2a), with its fonts inside."""
+
+import asyncio
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import typst
+
+from hub.papers.paper import Paper, Table, shown
+from hub.papers.words import footer_of
+
+_TEMPLATE = Path(__file__).with_name("paper.typ")
+
+
+class PdfError(Exception):
+    """The engine refused the document; the message is for the log."""
+
+
+async def as_pdf(paper: Paper) -> bytes:
+    """The same document gives the same bytes. Raises :class:`PdfError`.
+
+    Done in a thread: the engine lets the loop, which carries alarms, run meanwhile.
+    """
+    return await asyncio.to_thread(_compile, paper)
+
+
+def _compile(paper: Paper) -> bytes:
+    content = msgspec.json.encode(as_shown(paper)).decode()
+    try:
+        made = typst.compile(
+            _template(),
+            sys_inputs={"paper": content},
+            pdf_standards=["a-2a", "ua-1"],
+            ignore_system_fonts=True,
+            timestamp=paper.prepared_at,
+        )
+    except typst.TypstError as error:
+        raise PdfError(f"{paper.kind}: {error}; {error.trace or error.hints}") from error
+    assert isinstance(made, bytes)  # noqa: S101  (several only where images of pages are asked for)
+    return made
+
+
+@cache
+def _template() -> bytes:
+    return _TEMPLATE.read_bytes()
+
+
+def as_shown(paper: Paper) -> dict[str, Any]:
+    """The document with every cell as the text that is printed."""
+    found: dict[str, Any] = msgspec.to_builtins(paper)
+    for block, built in zip(paper.blocks, found["blocks"], strict=True):
+        if isinstance(block, Table):
+            built["rows"] = [
+                [shown(cell, column) for cell, column in zip(row, block.columns, strict=True)]
+                for row in block.rows
+            ]
+    found["footer"] = footer_of(paper)
+    return found

@@ -1,0 +1,1 @@
+"""What the directorate keeps: council, agreements, partnerships, projects, outreach, referrals, requests."""

@@ -79,7 +79,7 @@ def sample(*blocks: Block, **changes: Any) -> Paper:
         "title": "Hoja de muestra",
         "subtitle": "octubre de 2026",
         "commune": "Los Aromos",
-        "prepared_at": NOW,
+        "prepared_at": NOW.replace(microsecond=123_456),
         "blocks": blocks,
     }
     return Paper(**(values | changes))
@@ -107,6 +107,7 @@ async def test_the_weekly_sheet_counts_what_a_plain_count_finds(pool: Pool) -> N
     await planned_commune.fill(pool, months=1)
     week = parse_period("2026-W46")
     paper = await KINDS["stop"].build(desk(pool), Subject("2026-W46", week))
+    assert (await as_pdf(paper)).startswith(b"%PDF-")
     days = await confirmed(pool)
     end = week.end_day
 
@@ -131,6 +132,7 @@ async def test_the_monthly_pack_tells_figures_happenings_and_what_is_missing(poo
         told.append(f"{done}/{of} {what}")
 
     paper = await KINDS["mes"].build(desk(pool, progress=tell), Subject("2026-10", MONTH))
+    assert (await as_pdf(paper)).startswith(b"%PDF-")
     assert told[0] == "0/6 indicadores"
     assert len(told) == 6
     ready = find(paper, "Indicadores de la plataforma")
@@ -363,6 +365,7 @@ async def test_an_operation_becomes_an_acta_on_paper(pool: Pool) -> None:
     (fined,) = [row for row in find(paper, "Fiscalizaciones").rows if "parte A-004512" in str(row)]
     assert "Ordenanza 07 art. 12" in str(fined)
     assert any(isinstance(block, Signatures) and len(block.lines) == 4 for block in paper.blocks)
+    assert (await as_pdf(paper)).startswith(b"%PDF-")
     with pytest.raises(PaperError, match="no existe el operativo"):
         await KINDS["acta"].build(desk(pool), Subject("OPF-2027-0099"))
 
@@ -389,6 +392,8 @@ async def test_a_year_of_the_fictional_commune_is_accounted_for(pool: Pool) -> N
     folio = await pool.fetchval("select folio from council_sessions where state = 'held' limit 1")
     acta = await KINDS["sesion"].build(told, Subject(folio))
     assert acta.is_draft
+    for one in (paper, acta):  # the engine refuses what is no proper PDF/UA
+        assert (await as_pdf(one)).startswith(b"%PDF-")
     assert len(find(acta, "Por asiento").rows) == 13
     planned = await pool.fetchval("select folio from council_sessions where state = 'cancelled' limit 1")
     with pytest.raises(PaperError, match="no tiene asistencia"):

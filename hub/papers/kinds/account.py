@@ -59,12 +59,13 @@ async def build(desk: Desk, subject: Subject) -> Paper:
 
 def _happened(found: Daily, year: Period, span: Span) -> list[Block]:
     before = span.a_year_before()
+    is_whole = found.is_whole(before)
     lines: list[list[Cell]] = []
     for family, name in FAMILY_NAMES.items():
         codes = [code for code in found.codes if code.partition(".")[0] == family]
         if codes:
             now, then = found.total(span, *codes), found.total(before, *codes)
-            hidden = min(now, then) < SMALL
+            hidden = min(now, then) < SMALL or not is_whole
             shown: list[Cell] = ["menos de 5" if n < SMALL else n for n in (now, then)]
             lines.append([name, *shown, "—" if hidden else change(now, then)])
     columns = (
@@ -77,6 +78,8 @@ def _happened(found: Daily, year: Period, span: Span) -> list[Block]:
     drawn = charts.bars([name[:3] for name in MONTHS], [charts.Series("Hechos", totals)])
     words = f"Hechos confirmados por mes, de {totals[0]} en enero a {totals[-1]} en diciembre."
     note = "Confirmados por la central; no son casos policiales ni se suman con los del CEAD."
+    if not is_whole:
+        note += " El año anterior no está completo: no se compara."
     return [
         Heading("Hechos confirmados"),
         table("Por familia", columns, lines, note=note),

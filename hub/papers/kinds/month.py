@@ -155,8 +155,8 @@ def _operations(held: Sequence[Held]) -> list[Block]:
         Column("Fecha", width=1.3),
         Column("Sector", width=1.3),
         Column("Estado", width=1.9),
-        Column("Instituciones", is_number=True, width=1.2),
-        Column("Fiscalizaciones", is_number=True, width=1.3),
+        Column("Instituciones", is_number=True, width=1.4),
+        Column("Fiscalizaciones", is_number=True, width=1.5),
         Column("Infracciones", is_number=True, width=1.2),
         Column("Hechos de origen", is_number=True, width=1.1),
     )

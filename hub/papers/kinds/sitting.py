@@ -47,13 +47,13 @@ async def build(desk: Desk, subject: Subject) -> Paper:
                 KeyFigure("Acuerdos", str(len(agreements))),
             )
         ),
-        Heading("Tabla", 2),
+        Heading("Tabla"),
         *(Paragraph(f"{number}. {item}") for number, item in enumerate(agenda, 1)),
-        Heading("Asistencia", 2),
+        Heading("Asistencia"),
         table("Por asiento", (Column("Asiento", width=4), Column("Asistencia"), Column("Suplente")), seats),
-        Heading("Desarrollo", 2),
+        Heading("Desarrollo"),
         *(Paragraph(line) for line in values["minutes"].splitlines() if line.strip()),
-        Heading("Acuerdos", 2),
+        Heading("Acuerdos"),
     ]
     if agreements:
         columns = (

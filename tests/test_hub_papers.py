@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import importlib.resources
 import io
 import json
 import re
@@ -22,6 +23,10 @@ from test_hub_web import HASHED, PEOPLE, Site
 
 from hub.alerts import catalogue
 from hub.database import Pool
+from hub.example_years import writing
+from hub.example_years.span import Span
+from hub.operations import importing
+from hub.operations.loading import EXAMPLE, load_operation
 from hub.papers import charts, service
 from hub.papers.desk import Desk, PaperError, Subject
 from hub.papers.kinds import KINDS
@@ -74,7 +79,7 @@ def sample(*blocks: Block, **changes: Any) -> Paper:
         "title": "Hoja de muestra",
         "subtitle": "octubre de 2026",
         "commune": "Los Aromos",
-        "prepared_at": NOW,
+        "prepared_at": NOW.replace(microsecond=123_456),
         "blocks": blocks,
     }
     return Paper(**(values | changes))
@@ -102,6 +107,7 @@ async def test_the_weekly_sheet_counts_what_a_plain_count_finds(pool: Pool) -> N
     await planned_commune.fill(pool, months=1)
     week = parse_period("2026-W46")
     paper = await KINDS["stop"].build(desk(pool), Subject("2026-W46", week))
+    assert (await as_pdf(paper)).startswith(b"%PDF-")
     days = await confirmed(pool)
     end = week.end_day
 
@@ -126,8 +132,9 @@ async def test_the_monthly_pack_tells_figures_happenings_and_what_is_missing(poo
         told.append(f"{done}/{of} {what}")
 
     paper = await KINDS["mes"].build(desk(pool, progress=tell), Subject("2026-10", MONTH))
-    assert told[0] == "0/5 indicadores"
-    assert len(told) == 5
+    assert (await as_pdf(paper)).startswith(b"%PDF-")
+    assert told[0] == "0/6 indicadores"
+    assert len(told) == 6
     ready = find(paper, "Indicadores de la plataforma")
     assert len(ready.rows) >= 25
     frozen = {
@@ -160,7 +167,7 @@ async def test_a_period_that_goes_on_or_is_of_another_kind_is_refused() -> None:
     ):
         with pytest.raises(PaperError, match=why):
             service.subject_of(month, text, now)
-    with pytest.raises(PaperError, match="los hay: stop, mes"):
+    with pytest.raises(PaperError, match="los hay: stop, mes, cuenta, acta, sesion"):
         service.kind_of("nada")
 
 
@@ -343,3 +350,51 @@ async def test_only_who_steers_makes_documents(site: Site) -> None:
         assert (await person.client.get("/documentos")).status_code == sees
         answer = await person.client.post("/documentos", data={"csrf": person.csrf, "documento": "nada"})
         assert answer.status_code == makes
+
+
+# ------------------------------------------------------------------------------- acta, session, account
+
+
+async def test_an_operation_becomes_an_acta_on_paper(pool: Pool) -> None:
+    filed, _ = load_operation(
+        (importlib.resources.files("hub.operations") / "examples" / EXAMPLE).read_text("utf-8")
+    )
+    await importing.store(pool, filed, author="jaime", now=NOW)
+    paper = await KINDS["acta"].build(desk(pool), Subject("OPF-2027-0014"))
+    assert (paper.folio, paper.is_draft) == ("ACTA-OPF-2027-0014", False)
+    (fined,) = [row for row in find(paper, "Fiscalizaciones").rows if "parte A-004512" in str(row)]
+    assert "Ordenanza 07 art. 12" in str(fined)
+    assert any(isinstance(block, Signatures) and len(block.lines) == 4 for block in paper.blocks)
+    assert (await as_pdf(paper)).startswith(b"%PDF-")
+    with pytest.raises(PaperError, match="no existe el operativo"):
+        await KINDS["acta"].build(desk(pool), Subject("OPF-2027-0099"))
+
+
+async def test_a_year_of_the_fictional_commune_is_accounted_for(pool: Pool) -> None:
+    span = Span(date(2024, 11, 1), date(2026, 2, 1))
+    await writing.write(pool, span)
+    as_of = span.until
+    told = desk(pool, as_of=as_of)
+    paper = await KINDS["cuenta"].build(told, service.subject_of(KINDS["cuenta"], "2025", as_of))
+    assert paper.is_public
+    held = await pool.fetchval(
+        "select count(*) from council_sessions where state = 'held' and starts_at >= '2025-01-01 03:00Z'"
+        " and starts_at < '2026-01-01 03:00Z'"
+    )
+    text = " ".join(block.text for block in paper.blocks if isinstance(block, Paragraph))
+    assert f"{held} sesiones realizadas" in text
+    assert len(find(paper, "Asistencia por asiento").rows) == 13
+    money = find(paper, "Montos hasta la fecha").rows
+    paid = await pool.fetchval(
+        "select sum(amount_clp) from project_payments where sort = 'instalment' and day < '2026-01-01'"
+    )
+    assert sum(int(row[4] or 0) for row in money) == paid
+    folio = await pool.fetchval("select folio from council_sessions where state = 'held' limit 1")
+    acta = await KINDS["sesion"].build(told, Subject(folio))
+    assert acta.is_draft
+    for one in (paper, acta):  # the engine refuses what is no proper PDF/UA
+        assert (await as_pdf(one)).startswith(b"%PDF-")
+    assert len(find(acta, "Por asiento").rows) == 13
+    planned = await pool.fetchval("select folio from council_sessions where state = 'cancelled' limit 1")
+    with pytest.raises(PaperError, match="no tiene asistencia"):
+        await KINDS["sesion"].build(told, Subject(planned))

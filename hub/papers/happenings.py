@@ -90,6 +90,11 @@ class Daily:
     def codes(self) -> list[str]:
         return sorted(self._of)
 
+    def is_whole(self, span: Span) -> bool:
+        """Whether events were already kept when the span began (a quiet week more or less)."""
+        first = min((min(days) for days in self._of.values()), default=None)
+        return first is not None and first < span.first + timedelta(days=7)
+
     def total(self, span: Span, *codes: str) -> int:
         wanted = codes or self._of
         days = (self._of.get(code, {}) for code in wanted)

@@ -34,7 +34,7 @@ def _compile(paper: Paper) -> bytes:
             sys_inputs={"paper": content},
             pdf_standards=["a-2a", "ua-1"],
             ignore_system_fonts=True,
-            timestamp=paper.prepared_at,
+            timestamp=paper.prepared_at.replace(microsecond=0),
         )
     except typst.TypstError as error:
         raise PdfError(f"{paper.kind}: {error}; {error.trace or error.hints}") from error

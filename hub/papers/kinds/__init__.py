@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 from hub.papers.desk import Kind
+from hub.papers.kinds.account import ACCOUNT
 from hub.papers.kinds.acta import ACTA
 from hub.papers.kinds.month import MONTH
+from hub.papers.kinds.sitting import SITTING
 from hub.papers.kinds.stop import STOP
 
-KINDS: Mapping[str, Kind] = {kind.id: kind for kind in (STOP, MONTH, ACTA)}
+KINDS: Mapping[str, Kind] = {kind.id: kind for kind in (STOP, MONTH, ACCOUNT, ACTA, SITTING)}

@@ -7,7 +7,14 @@ from hub.papers.desk import Desk, Kind, PaperError, Subject
 from hub.papers.paper import Block, Column, Heading, Paper, Paragraph, Signatures, table
 from hub.papers.words import moment
 
-_LONG = ("Infracciones", "Custodia", "Por qué", "Tarea", "SHA-256", "Institución", "Especie")
+_WIDTHS = {
+    **dict.fromkeys(("Infracciones", "Custodia", "Por qué", "Tarea", "SHA-256", "Especie"), 2.2),
+    **dict.fromkeys(("Folio", "Fiscalización", "Institución", "Actuó", "Qué", "De quién", "Archivo"), 1.6),
+    "Resultado": 1.3,
+    **dict.fromkeys(("Previstos", "Presentes", "Hora", "Punto"), 0.8),
+}
+"""Shares of the line by column; the others have 1."""
+_RESULTS = "Instituciones y sus resultados"
 
 
 async def build(desk: Desk, subject: Subject) -> Paper:
@@ -19,16 +26,17 @@ async def build(desk: Desk, subject: Subject) -> Paper:
     operation = dossier.operation
     blocks: list[Block] = []
     for part in acta.parts(dossier):
-        blocks.append(Heading(part.title, 2))
+        blocks.append(Heading(part.title))
         blocks += [Paragraph(line) for line in part.lines]
         if part.rows:
-            columns = [Column(title, width=2.0 if title in _LONG else 1.0) for title in part.columns]
+            widths = {"Infracciones": 1.0} if part.title == _RESULTS else {}
+            columns = [Column(title, width=(_WIDTHS | widths).get(title, 1.0)) for title in part.columns]
             blocks.append(table(part.title, columns, part.rows))
     there = [one for one in operation.draft.institutions if one.present != 0]
     lines = [
         f"{one.name}" + (f", firmó el {moment(one.signed_at)}" if one.signed_at else "") for one in there
     ]
-    blocks += [Heading("Firmas", 2), Signatures(tuple(lines))]
+    blocks += [Heading("Firmas"), Signatures(tuple(lines))]
     blocks.append(Paragraph(f"Huella SHA-256 de los registros: {service.digest(dossier)}", is_note=True))
     name = operation.draft.name or kind_name(operation.draft.kind)
     return Paper(

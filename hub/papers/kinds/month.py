@@ -21,13 +21,14 @@ from hub.papers.paper import (
     number,
     table,
 )
+from hub.papers.registering import pending
 from hub.papers.words import MONTHS, day, period_name
 from hub.plan import versions
 from hub.plan.periods import SANTIAGO, Period, previous, years_before
 
 _FIRST = ("I01", "I02", "I03", "I04", "I05", "I08", "I13", "I20")
 _MOST_CHARTS = 6
-_STEPS = 5
+_STEPS = 6
 
 
 async def build(desk: Desk, subject: Subject) -> Paper:
@@ -45,7 +46,9 @@ async def build(desk: Desk, subject: Subject) -> Paper:
     held = await operations(desk, span)
     await desk.progress(3, _STEPS, "actividades del plan")
     activities = await _activities(desk, month)
-    await desk.progress(4, _STEPS, "portada")
+    await desk.progress(4, _STEPS, "acuerdos y requerimientos")
+    overdue = await pending(desk, month.end_day)
+    await desk.progress(5, _STEPS, "portada")
     return Paper(
         kind="mes",
         title="Informe mensual al Consejo Comunal de Seguridad Pública",
@@ -59,6 +62,7 @@ async def build(desk: Desk, subject: Subject) -> Paper:
             *_happenings(found, month, span, hours),
             *_operations(held),
             *activities,
+            *overdue,
         ),
     )
 
@@ -151,8 +155,8 @@ def _operations(held: Sequence[Held]) -> list[Block]:
         Column("Fecha", width=1.3),
         Column("Sector", width=1.3),
         Column("Estado", width=1.9),
-        Column("Instituciones", is_number=True, width=1.2),
-        Column("Fiscalizaciones", is_number=True, width=1.3),
+        Column("Instituciones", is_number=True, width=1.4),
+        Column("Fiscalizaciones", is_number=True, width=1.5),
         Column("Infracciones", is_number=True, width=1.2),
         Column("Hechos de origen", is_number=True, width=1.1),
     )

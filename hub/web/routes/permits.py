@@ -34,7 +34,8 @@ async def permits_page(
         try:
             folio = folio_of(folio)
         except ValueError as error:
-            mistake, status = f"{str(error).capitalize()}.", 422
+            text = str(error)
+            mistake, status = f"{text[:1].upper()}{text[1:]}.", 422
         else:
             found = await permits.find(console.pool, folio, today)
             await audit.record(console.pool, now, session.user.login, audit.Action.PERMIT_READ, folio)

@@ -64,7 +64,7 @@ async function leave() {
   const records = await outbox.list();
   const left = records.filter((one) => one.state !== "sent").length;
   dialog.querySelector("p").textContent = left
-    ? `Quedan ${left} registros sin entregar. Se conservan cifrados y se enviarán cuando usted vuelva a ingresar en este teléfono.`
+    ? `Sin entregar: ${left}. Se conservan cifrados y se enviarán cuando usted vuelva a ingresar en este teléfono.`
     : "Al salir no queda nada suyo en este teléfono.";
   dialog.returnValue = "no";
   dialog.showModal();

@@ -25,7 +25,7 @@ export async function redraw() {
   el("pendientes").hidden = pending + refused === 0;
   el("resumen").textContent = `${pending} por enviar, ${refused} con rechazo, ${count("sent")} enviados.`;
   el("salida").textContent = pending + refused
-    ? `Quedan ${pending + refused} sin entregar: se conservan cifrados en este teléfono y solo usted los verá al ingresar de nuevo.`
+    ? `Sin entregar: ${pending + refused}. Se conservan cifrados en este teléfono y solo usted los verá al ingresar de nuevo.`
     : "Todo fue entregado. Al salir no queda nada suyo en este teléfono.";
   el("cola").replaceChildren(...records.slice(0, SHOWN).map(line));
 }

@@ -5,7 +5,7 @@ import struct
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -144,6 +144,7 @@ async def write(page: Page, *, result: str = "Infracción", note: str = "") -> N
 async def save(page: Page) -> None:
     await page.get_by_role("button", name="Guardar fiscalización").click()
     await expect(page.locator("#aviso")).to_contain_text("guardada en el teléfono")
+    await expect(page.locator('[name="trade"]:checked')).to_have_count(0)  # the form is ready for the next
 
 
 async def test_an_inspection_outlives_no_network_a_stopped_hub_and_a_killed_tab(street: Street) -> None:
@@ -287,6 +288,13 @@ async def test_who_signs_out_leaves_nothing_that_the_next_person_can_read(street
     await page.get_by_role("link", name="Envíos").click()
     await expect(page.locator("#resumen")).to_have_text("0 por enviar, 0 con rechazo, 1 enviados.")
     assert await street.site.pool.fetchval("select note from inspections") == "puesto junto al farol"
+    await page.goto(f"{street.site.url}/rondas")  # a page of the console ends it, too
+    await page.get_by_role("button", name="Salir").click()
+    await expect(page.get_by_label("Usuario")).to_be_visible()
+    assert "Costanera segura" not in await page.evaluate(READ_ALL)
+    await phone.set_offline(True)
+    await page.goto(f"{street.site.url}/terreno")
+    await expect(page.locator("#entrada")).to_be_visible()
 
 
 async def test_permits_rounds_points_and_tasks_without_a_network(street: Street) -> None:
@@ -335,3 +343,62 @@ async def test_a_new_version_waits_until_it_is_wanted(
     await expect(page.locator("#nueva")).to_be_hidden()
     await expect(page.locator('[name="trade"][value="bebidas"]')).to_be_checked()  # nothing was lost
     assert await page.evaluate("caches.keys()") == ["terreno-otra"]
+
+
+# Chromium on Linux has no detector of its own: this one says what a real one would have read. The stream,
+# the window and what becomes of the text are real.
+DETECTOR = """
+if (location.protocol === "http:") {
+window.BarcodeDetector = class {
+  static async getSupportedFormats() { return ["qr_code"]; }
+  async detect(video) { return video.videoWidth ? [{ rawValue: "https://comuna.cl/permisos/pv-0001" }] : []; }
+};
+navigator.mediaDevices.getUserMedia = async () => {
+  const canvas = document.createElement("canvas");
+  const paint = canvas.getContext("2d");
+  setInterval(() => paint.fillRect(0, 0, 10, 10), 30);
+  return canvas.captureStream(30);
+};
+}
+"""
+
+
+async def test_a_permit_is_read_from_its_qr_where_the_browser_can(street: Street) -> None:
+    phone = await street.phone()
+    await phone.add_init_script(DETECTOR)
+    page = await street.sign_in(phone, "ines")
+    await phone.set_offline(True)
+    await page.locator('#ficha [data-read="permiso"]').click()
+    await expect(page.get_by_label("Folio del permiso")).to_have_value("PV-0001")
+    await expect(page.locator("#permiso-dice")).to_contain_text("PV-0001: vigente hasta")
+    await expect(page.locator('[name="permit_state"][value="valid"]')).to_be_checked()
+    await expect(page.locator('[name="trade"][value="artesanía"]')).to_be_checked()
+    await expect(page.locator("#lector")).to_be_hidden()
+
+
+async def test_a_wrong_clock_of_the_phone_is_corrected_and_an_inspection_takes_few_touches(
+    street: Street,
+) -> None:
+    phone = await street.phone()
+    await phone.clock.install(time=datetime.now(UTC) - timedelta(hours=5))
+    page = await street.sign_in(phone, "ines")
+    touches = 0
+
+    def touched() -> None:
+        nonlocal touches
+        touches += 1
+
+    await page.expose_function("touched", touched)
+    await page.evaluate("addEventListener('click', (event) => { if (event.isTrusted) touched(); }, true)")
+    await phone.set_offline(True)
+    await write(page)
+    await save(page)
+    await phone.set_offline(False)
+    await page.get_by_role("link", name="Envíos").click()
+    await page.get_by_role("button", name="Enviar ahora").click()
+    await expect(page.locator("#resumen")).to_have_text("0 por enviar, 0 con rechazo, 1 enviados.")
+    row = await street.site.pool.fetchrow("select inspected_at, time_quality, recorded_at from inspections")
+    assert row is not None
+    assert row["time_quality"] == "offset"
+    assert abs(row["recorded_at"] - row["inspected_at"]) < timedelta(minutes=10)  # not five hours
+    assert touches <= 7  # trade, permit, result, rule and "save", then the two that send

@@ -1,4 +1,5 @@
 // What all signed-in pages share: time, theme, sound, the strip and the live line.
+import { forgetWhoIsHere } from "./field/store.js";
 import * as live from "./live.js";
 import * as presence from "./presence.js";
 import * as sound from "./sound.js";
@@ -21,7 +22,18 @@ function startTheme() {
   show();
 }
 
+// The field page works without a session, so a sign-out here must also end it there.
+function forgetOnLeaving() {
+  const form = document.querySelector('form[action="/salir"]');
+  form?.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    await forgetWhoIsHere().catch(() => {});
+    form.submit();
+  });
+}
+
 export function start(onChange) {
+  forgetOnLeaving();
   time.start();
   startTheme();
   if (!("live" in document.body.dataset)) return;

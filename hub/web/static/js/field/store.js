@@ -81,6 +81,14 @@ export function putWithFolio(record, prefix, year) {
   });
 }
 
+// A sign-out from another page of the console; where this phone never opened the field page there is nothing.
+export async function forgetWhoIsHere() {
+  const known = (await indexedDB.databases?.()) ?? [{ name: NAME }];
+  if (!known.some((one) => one.name === NAME)) return;
+  const current = await get("meta", "current");
+  if (current) await forget(current.login);
+}
+
 // Everything of the person who signs out, but what the hub does not have yet: that stays, sealed.
 export function forget(login) {
   return write(["meta", "load", "queue", "photos"], (meta, load, queue) => {

@@ -1,7 +1,9 @@
 """Work in the street: the register of permits, the vault, rounds and their proof, times of phones."""
 
+import asyncio
 import hashlib
 import os
+import sys
 import uuid
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -431,3 +433,55 @@ async def test_photos_are_announced_stored_compared_and_verified(pool: Pool, tmp
     assert states == {right.file_id: "equal", other.file_id: "equal", never.file_id: "awaited"}
     names = {file.name for file in await evidence.list_files(pool, limit=10)}
     assert names == {"FIS-2027-000001-1.jpg", "FIS-2027-000001-2.jpg", "FIS-2027-000001-3"}
+
+
+async def order(dsn: str, data: Path, *words: str) -> tuple[int, str, str]:
+    """Run ``almenara-hub``; returns its exit code and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "hub.cli", *words, "--database", dsn, "--data", str(data)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    said, complained = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, said.decode(), complained.decode()
+
+
+async def test_orders_import_the_register_and_verify_the_vault(dsn: str, pool: Pool, tmp_path: Path) -> None:
+    register = tmp_path / "registro.csv"
+    register.write_text(REGISTER + "PV-0005,flores,Feria,,,mañana,\n")
+    code, _, complained = await order(dsn, tmp_path, "permits", "import", str(register))
+    assert (code, "registro.csv:6: «hasta»" in complained, "no se importó nada" in complained) == (
+        1,
+        True,
+        True,
+    )
+    code, said, complained = await order(dsn, tmp_path, "permits", "import", str(register), "--partial")
+    assert (code, "se deja fuera: registro.csv:6" in complained) == (1, True)
+    assert "permisos nuevos: 4, cambiados: 0, iguales: 0" in said
+    vault = Vault(tmp_path / "evidencia")
+    kept, lost = (vault.put(JPEG + bytes([number])) for number in (1, 2))
+    await pool.execute(
+        "insert into inspections (inspection_id, folio, permit_state, result, inspected_at, author,"
+        " recorded_at) values ($1, 'FIS-2027-000001', 'none', 'warning', $2, 'ines', $2)",
+        uuid.UUID(int=1),
+        NOW,
+    )
+    await pool.executemany(
+        "insert into operation_files (file_id, inspection_id, name, media_type, size_bytes, sha256,"
+        " claimed_sha256, is_stored, author, received_at)"
+        " values ($1, $2, $3, 'image/jpeg', 9, $4, $4, true, 'ines', $5)",
+        [
+            (uuid.uuid4(), uuid.UUID(int=1), name, sha256, NOW)
+            for name, sha256 in (("a.jpg", kept), ("b.jpg", lost))
+        ],
+    )
+    code, said, _ = await order(dsn, tmp_path, "evidence", "verify")
+    assert (code, "iguales: 2, cambiados: 0, faltan: 0" in said) == (0, True)
+    vault.path_of(lost).unlink()
+    vault.path_of(kept).chmod(0o600)
+    vault.path_of(kept).write_bytes(JPEG)
+    code, said, _ = await order(dsn, tmp_path, "evidence", "verify")
+    assert code == 1
+    assert "a.jpg" in said.split("CAMBIÓ")[0]
+    assert "FALTA" in said

@@ -14,6 +14,14 @@ export const STANDINGS = {
 
 const inWords = (day) => day.split("-").reverse().join("-");
 
+const SAID = {
+  valid: (permit) => `vigente hasta el ${inWords(permit.valid_until)}`,
+  not_yet: (permit) => `rige recién desde el ${inWords(permit.valid_from)}`,
+  expired: (permit) => `venció el ${inWords(permit.valid_until)}`,
+  suspended: () => "suspendido",
+  revoked: () => "caducado",
+};
+
 // {standing, folio, trade, place, until}; standing "none" where the phone carries no register.
 export function look(text) {
   const folio = qr.codeOf(text);
@@ -34,7 +42,7 @@ function standing(permit, today) {
 export function words(found) {
   if (found.standing === "none") return "Este teléfono no lleva el registro de permisos; queda sin verificar.";
   if (found.standing === "unknown") return `${found.folio} no figura en el registro que lleva el teléfono.`;
-  return `${found.folio}: ${STANDINGS[found.standing].toLowerCase()} hasta ${inWords(found.valid_until)} · ${found.trade} · ${found.place}`;
+  return `${found.folio}: ${SAID[found.standing](found)} · ${found.trade} · ${found.place}`;
 }
 
 export function start() {

@@ -172,7 +172,7 @@ class Linking:
     ) -> tuple[int, int]:
         """Operations that changed: all that belongs to them, anew."""
         rows = await connection.fetch(_SPANS_BY_ID.sql, *_SPANS_BY_ID.arguments({"ids": ids}))
-        spans = {row["operation_id"]: _span(row) for row in rows}
+        spans = {row["operation_id"]: _span(dict(row)) for row in rows}
         made = taken = 0
         for operation_id in ids:
             span = spans.get(operation_id)  # a suspended one keeps nothing that the hub made
@@ -196,7 +196,7 @@ class Linking:
             "sector": span.sector,
         }
         rows = await connection.fetch(_EVENTS_OF_SPAN.sql, *_EVENTS_OF_SPAN.arguments(values))
-        return [tie for row in rows if (tie := tie_of(span, _happening(row))) is not None]
+        return [tie for row in rows if (tie := tie_of(span, _happening(dict(row)))) is not None]
 
     async def _of_alerts(
         self, connection: Connection, ids: Sequence[uuid.UUID], now: datetime
@@ -207,12 +207,12 @@ class Linking:
         values = {**self._words(), "ids": ids, "now": now}
         taken = await connection.fetch(_TAKE_BACK_UNREAL.sql, *_TAKE_BACK_UNREAL.arguments(values))
         rows = await connection.fetch(_EVENTS_BY_ID.sql, *_EVENTS_BY_ID.arguments(values))
-        events = [_happening(row) for row in rows]
+        events = [_happening(dict(row)) for row in rows]
         if not events:
             return 0, len(taken)
         window = {"since": min(e.at for e in events), "until": max(e.at for e in events)}
         found = await connection.fetch(_SPANS_AROUND.sql, *_SPANS_AROUND.arguments(window))
-        spans = [_span(row) for row in found]
+        spans = [_span(dict(row)) for row in found]
         ties = [
             (span.operation_id, tie)
             for span in spans

@@ -78,7 +78,8 @@ def tie_of(span: Span, event: Happening) -> Tie | None:
     if relation is None:
         return None
     where = _where(span, event)
-    return where and Tie(event.alert_id, relation, f"{where}, {_when(span, relation, event.at)}")
+    reason = f"{where}, {_when(span, relation, event.at)}"
+    return Tie(event.alert_id, relation, reason) if where else None
 
 
 def _relation(span: Span, at: datetime) -> Relation | None:

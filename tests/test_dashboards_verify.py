@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from influx_engine import ORG, TOKEN, InfluxEngine, Shim
 
-from dashboards.verify.cli import main
+from dashboards.cli import main
 from dashboards.verify.expanding import Range, Value, expand
 from dashboards.verify.prometheus import exposed, name_problems, names_of
 from dashboards.verify.reading import VerifyError
@@ -68,7 +68,7 @@ class Desk:
 
     async def verify(self, board: dict[str, Any], *more: str) -> tuple[int, str]:
         (self.folder / "central.json").write_text(json.dumps(board), "utf-8")
-        argv = [str(self.folder), "--dsn", self.dsn, "--until", "2026-11-01", *more]
+        argv = ["verify", str(self.folder), "--dsn", self.dsn, "--until", "2026-11-01", *more]
         code = await asyncio.to_thread(main, argv)
         said = self.capture.readouterr()
         return code, said.out + said.err

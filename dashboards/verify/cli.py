@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -75,9 +74,3 @@ def verify(arguments: argparse.Namespace) -> int:
             sys.stdout.write(one.line() + "\n")
         sys.stdout.write(f"{len(findings)} consultas, {wrong} con problemas\n")
     return 1 if wrong else 0
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="almenara-dashboards verify")
-    add_options(parser)
-    return verify(parser.parse_args(argv))

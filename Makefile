@@ -9,12 +9,18 @@ VENDOR := hub/web/static/vendor/.installed
 all: lint test
 
 # --- set-up -----------------------------------------------------------------------------------------
-setup: .venv/.installed $(VENDOR)
+setup: .venv/.installed .venv-grafana/.installed $(VENDOR)
 
 .venv/.installed: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+# grafana-client brings another urllib3 along, so it has a place of its own.
+.venv-grafana/.installed: requirements/grafana.txt
+	$(PYTHON) -m venv .venv-grafana
+	.venv-grafana/bin/pip install --quiet --require-hashes -r requirements/grafana.txt
 	touch $@
 
 $(VENDOR): package.json package-lock.json
@@ -71,7 +77,10 @@ lock: .venv/.installed
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe \
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 	  --extra edge --extra hub --extra dev -o requirements/dev.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  -o requirements/grafana.txt requirements/grafana.in
 	npm update --package-lock-only
 
 clean:
-	rm -rf .venv node_modules hub/web/static/vendor build dist
+	rm -rf .venv .venv-grafana node_modules hub/web/static/vendor build dist

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 from hub.alerts import catalogue
 from hub.database import Pool
-from hub.example_years import cases, equipment, operations, registers
+from hub.example_years import cases, equipment, operations, readings, registers
 from hub.example_years.commune import SECTORS, outline, seasons
 from hub.example_years.rows import Rows
 from hub.example_years.span import Span
@@ -76,6 +76,8 @@ async def write(
     await Linking(pool, lambda: codes).all(span.until)
     await progress("guardando señales de los dispositivos")
     written = await _events(pool, span, events)
+    await progress("guardando lecturas de las últimas semanas")
+    await readings.write(pool, span.until, seed)
     await progress("cargando el plan y su evidencia")
     await _plan(pool, span)
     for table in (*TABLES, "events"):

@@ -13,6 +13,7 @@ MAIN_SECTIONS: tuple[Section, ...] = (
 MORE_SECTIONS: tuple[Section, ...] = (
     ("sala", "/sala", "Pantalla de sala", Permission.SEE_WALL),
     ("operativos", "/operativos", "Operativos", Permission.SEE_OPERATIONS),
+    ("focos", "/focos", "Focos", Permission.SEE_OPERATIONS),
     ("plan", "/plan", "Plan comunal", Permission.SEE_PLAN),
     ("terreno", "/terreno", "Terreno", Permission.RECORD_INSPECTIONS),
     ("rondas", "/rondas", "Rondas", Permission.SEE_OPERATIONS),

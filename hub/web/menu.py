@@ -5,6 +5,7 @@ from hub.web.permissions import Permission
 Section = tuple[str, str, str, Permission]
 
 MAIN_SECTIONS: tuple[Section, ...] = (
+    ("direccion", "/direccion", "Dirección", Permission.SEE_DIRECTION),
     ("consola", "/", "Consola", Permission.SEE_ALERTS),
     ("historial", "/alertas", "Historial", Permission.SEE_ALERTS),
     ("entrega", "/entrega", "Entrega", Permission.SEE_HANDOVER),

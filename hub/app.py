@@ -633,6 +633,7 @@ def _web_app(parts: Parts) -> FastAPI:
         topics=parts.topics,
         telemetry=parts.stores[0],
         workshop=parts.workshop,
+        on_findings=_supervised(hub, parts.intake, parts.clock, "Grafana informa que pasó"),
     )
 
 
@@ -684,7 +685,9 @@ def _publisher(hub: Hub) -> commands.Publish:
     return publish
 
 
-def _supervised(hub: Hub, intake: Intake, clock: Clock) -> supervision.OnFindings:
+def _supervised(
+    hub: Hub, intake: Intake, clock: Clock, note: str = "volvió a comunicarse"
+) -> supervision.OnFindings:
     """Silence opens alerts like any other finding; a device that speaks again closes what nobody took."""
 
     async def on_findings(fresh: Sequence[Finding], cleared: Sequence[str]) -> None:
@@ -692,7 +695,7 @@ def _supervised(hub: Hub, intake: Intake, clock: Clock) -> supervision.OnFinding
         async with hub.pool.acquire() as connection, connection.transaction():
             tell = await intake.react(connection, fresh, now) if fresh else None
             if cleared:
-                await alerts.close_by_hub(connection, cleared, note="volvió a comunicarse", now=now)
+                await alerts.close_by_hub(connection, cleared, note=note, now=now)
         if tell:
             tell()
 
@@ -798,6 +801,7 @@ def _web_settings(settings: HubSettings) -> WebSettings:
         evidence_folder=settings.vault_folder(),
         form_path=settings.data / form.FILE,
         metrics_token=settings.metrics_token.get_secret_value(),
+        grafana_token=read_secret(settings.grafana_hook_token_file),
         hooks=tuple(
             Hook(
                 transport=spec.name,

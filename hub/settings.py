@@ -123,6 +123,9 @@ class HubSettings(BaseSettings):
         None, description="bóveda de fotos y documentos; vacío: DATA/evidencia"
     )
     metrics_token: SecretStr = Field(SecretStr(""), description="clave para leer /metrics desde otra máquina")
+    grafana_hook_token_file: Path | None = Field(
+        None, description="archivo con el token con que Grafana avisa en /grafana/alertas; vacío: no puede"
+    )
 
     @field_validator("http")
     @classmethod

@@ -98,6 +98,68 @@ async def test_a_strangers_cloudevent_becomes_an_alert_and_a_notification(
         assert await hub.stop() == 0
 
 
+def grafana_says(*alerts: dict[str, object]) -> dict[str, object]:
+    """A body of Grafana's webhook contact point."""
+    return {"receiver": "almenara-hub", "status": "firing", "alerts": list(alerts), "truncatedAlerts": 0}
+
+
+def platform_alert(fingerprint: str, status: str = "firing", **labels: str) -> dict[str, object]:
+    return {
+        "status": status,
+        "labels": {"alertname": "Avisos lentos", "origen": "almenara"} | labels,
+        "annotations": {"summary": "Avisos lentos", "description": "El primer aviso tarda más de 2 s."},
+        "startsAt": "2099-01-01T00:00:00Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+        "fingerprint": fingerprint,
+    }
+
+
+@pytest.fixture
+def hook_token(tmp_path: Path) -> Path:
+    path = tmp_path / "hook.txt"
+    path.write_text("de-grafana\n", "utf-8")
+    return path
+
+
+async def test_grafana_tells_of_the_platform(
+    mosquitto: Mosquitto, dsn: str, server_folder: Path, hook_token: Path
+) -> None:
+    options = ("--mqtt", f"127.0.0.1:{mosquitto.port}", "--database", dsn, "--data", str(server_folder / "d"))
+    told = {"ALMENARA_HUB_GRAFANA_HOOK_TOKEN_FILE": str(hook_token)}
+    async with hub_process(server_folder, *options, environment=told) as hub:
+        connection = await asyncpg.connect(dsn)
+        right = {"Authorization": "Bearer de-grafana"}
+        async with httpx.AsyncClient(base_url=hub.url() or "", timeout=30) as client:
+            url, slow = "/grafana/alertas", grafana_says(platform_alert("f1"))
+            for headers in ({}, {"Authorization": "Bearer otra"}):
+                assert (await client.post(url, json=slow, headers=headers)).status_code == 403
+            assert (await client.post(url, content=b"{no", headers=right)).status_code == 422
+            assert (await client.post(url, json={"alerts": 1}, headers=right)).status_code == 422
+            assert await connection.fetchval("select count(*) from alerts") == 0
+
+            wrong = platform_alert("f3") | {"status": "pending"}
+            both = grafana_says(wrong, platform_alert("f1"), platform_alert("f2", prioridad="1"))
+            answer = await client.post(url, json=both, headers=right)
+            assert answer.json() == {"firing": 2, "resolved": 0, "refused": 1}
+            await client.post(url, json=slow, headers=right)
+            opened = await connection.fetch("select * from alerts order by dedup_key")
+            assert [(a["kind"], a["priority"], a["state"]) for a in opened] == [
+                ("platform_fault", 3, "received"),
+                ("platform_fault", 2, "received"),  # what is no call for help is never priority 1
+            ]
+            assert opened[0]["summary"] == "Avisos lentos: El primer aviso tarda más de 2 s."
+            assert opened[0]["happened_at"].year < 2099
+            assert await connection.fetchval("select count(*) from notifications") >= 1
+
+            over = grafana_says(platform_alert("f1", "resolved"), platform_alert("unknown", "resolved"))
+            for _ in range(2):
+                assert (await client.post(url, json=over, headers=right)).status_code == 200
+            states = await connection.fetch("select state, reason from alerts order by dedup_key")
+            assert [tuple(row) for row in states] == [("closed", "technical"), ("received", None)]
+        await connection.close()
+        assert await hub.stop() == 0
+
+
 async def test_a_hub_on_embedded_defaults_leaves_no_process_behind(
     server_folder: Path, device_list: Path
 ) -> None:

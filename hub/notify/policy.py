@@ -20,6 +20,7 @@ EQUIPMENT_KINDS = frozenset(
         "room_silent",
         "transport_down",
         "transport_credit",
+        "platform_fault",
     }
 )
 """What only the municipality can mend. Neighbours who are told of it stop reading."""

@@ -54,6 +54,7 @@ KIND_WORDS: Mapping[str, str] = {
     "room_silent": "CENTRAL SIN OPERADOR",
     "transport_down": "TRANSPORTE CAIDO",
     "transport_credit": "SALDO BAJO",
+    "platform_fault": "FALLA PLATAFORMA",
     "sms_help": "PIDE AYUDA",
     "sms_stranger": "NUMERO NO INSCRITO",
     "drill": "SIMULACRO",

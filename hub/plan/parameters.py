@@ -12,7 +12,7 @@ SLA_S: Mapping[int, int] = {1: 15, 2: 60, 3: 300, 4: 900}
 
 _OF_EQUIPMENT = (
     *("camera_covered", "collar_silent", "flapping", "gateway_down"),
-    *("room_silent", "rule_failed", "rule_flood", "sensor_failed"),
+    *("room_silent", "rule_failed", "rule_flood", "sensor_failed", "platform_fault"),
 )
 
 # Kinds that the catalogue suggests no code for; what people classify stands before this.

@@ -15,6 +15,7 @@ from hub.database import UNAVAILABLE, Pool
 from hub.fieldwork.form import FormBook
 from hub.fieldwork.vault import Vault
 from hub.notify.service import Policies
+from hub.notify.watching import OnFindings
 from hub.papers.making import Workshop
 from hub.plan.model import Topics
 from hub.plan.service import TopicsBook
@@ -42,6 +43,7 @@ from hub.web.routes import (
     field,
     field_api,
     gateways,
+    grafana,
     groups,
     handover,
     hotspots,
@@ -65,7 +67,7 @@ from hub.web.texts import Wall
 
 log = logging.getLogger(__name__)
 
-PUBLIC = (login.router, ops.router, gateways.router)
+PUBLIC = (login.router, ops.router, gateways.router, grafana.router)
 PRIVATE = (
     board.router,
     alerts.router,
@@ -112,6 +114,7 @@ def create_app(
     topics: Callable[[], Topics] | None = None,
     telemetry: TelemetryStore | None = None,
     workshop: Workshop | None = None,
+    on_findings: OnFindings | None = None,
 ) -> FastAPI:
     """The operator console; without it, health and metrics alone.
 
@@ -136,6 +139,7 @@ def create_app(
         form=FormBook(settings.form_path),
         telemetry=telemetry or PostgresTelemetry(),
         workshop=workshop,
+        on_findings=on_findings,
     )
     app.mount("/static", assets)
     if has_console:

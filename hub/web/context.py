@@ -17,6 +17,7 @@ from hub.database import Pool
 from hub.fieldwork.form import Form, FormBook
 from hub.fieldwork.vault import Vault
 from hub.notify.service import Policies
+from hub.notify.watching import OnFindings
 from hub.papers.making import Workshop
 from hub.plan.model import Topics
 from hub.plan.service import TopicsBook
@@ -75,6 +76,8 @@ class Console:
     """Where the devices' readings are."""
     workshop: Workshop | None = None
     """Where documents are made."""
+    on_findings: OnFindings | None = None
+    """How what another system says of the platform becomes an alert; returns after the commit."""
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One figure is computed again at a time: each reads a month of alerts."""
     throttle: LoginThrottle = field(default_factory=LoginThrottle)

@@ -40,6 +40,8 @@ class WebSettings:
     institutions: tuple[str, ...] = ("Carabineros", "PDI", "Bomberos", "SAMU", "Fiscalía")
     adopt_unknown_gateways: bool = False
     metrics_token: str = ""
+    grafana_token: str = ""
+    """What Grafana's alerting shows; empty: it may not tell anything."""
     hooks: tuple[Hook, ...] = ()
     timezone: str = "America/Santiago"
     evidence_folder: Path = Path("data/evidencia")

@@ -39,6 +39,7 @@ KINDS: dict[str, str] = {
     "room_silent": "Central sin operador",
     "transport_down": "Transporte sin servicio",
     "transport_credit": "Saldo bajo",
+    "platform_fault": "Falla de la plataforma",
     "sms_help": "Pide ayuda por SMS",
     "sms_stranger": "Mensaje de número no inscrito",
     "drill": "Simulacro",

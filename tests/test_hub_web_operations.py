@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import httpx
 import pytest
+from icalendar import Calendar, Event
 from test_hub_operations import NOW, example
 from test_hub_web import HASHED, Person, Site, site
 
@@ -12,6 +13,7 @@ from hub.operations import importing, reading
 from hub.operations.areas import FiledSector
 from hub.operations.loading import load_operation
 from hub.operations.model import Point
+from hub.plan.periods import SANTIAGO
 from hub.web.operations import month_of, sketch
 
 __all__ = ["site"]  # a fixture
@@ -202,3 +204,51 @@ def test_instants_of_the_example_are_in_order() -> None:
     assert filed.started_at == datetime(2027, 1, 16, 20, 12, tzinfo=UTC)
     assert filed.ended_at is not None
     assert filed.ended_at - filed.started_at == timedelta(hours=3, minutes=36)
+
+
+async def test_the_agenda_is_a_calendar_that_follows_changes(site: Site) -> None:
+    await with_sector(site)
+    chief = await site.person("jaime")
+    start = site.clock.now() + timedelta(days=3)
+    local = start.astimezone(SANTIAGO)
+    hours = {"inicio": f"{local:%Y-%m-%dT%H:%M}", "fin": f"{local + timedelta(hours=4):%Y-%m-%dT%H:%M}"}
+    answer = await send(chief, "/operativos", **(FORM | hours))
+    assert answer.status_code == 303, answer.text
+    folio = answer.headers["location"].rsplit("/", 1)[1]
+    for number, (state, because, days) in enumerate(
+        [("planned", "", 5), ("cancelled", "sin quórum", 6), ("held", "", 900)], 1
+    ):
+        await site.pool.execute(
+            "insert into council_sessions"
+            " (folio, body, starts_at, state, cancelled_because, author, recorded_at)"
+            " values ($1, 'council', $2, $3, $4, 'x', $5)",
+            *(f"CON-2026-{number:04}", start + timedelta(days=days), state, because, site.clock.now()),
+        )
+
+    async def taken() -> dict[str, Event]:
+        answer = await chief.client.get("/operativos/agenda.ics")
+        assert answer.headers["content-type"].startswith("text/calendar")
+        found = Calendar.from_ical(answer.content).walk("VEVENT")
+        assert not any(event.errors for event in found)
+        return {str(event["UID"]).split("@")[0]: event for event in found}
+
+    first = await taken()
+    assert list(first) == [folio, "CON-2026-0001", "CON-2026-0002"]
+    operation = first[folio]
+    assert (str(operation["SUMMARY"]), str(operation["LOCATION"])) == ("Feria y costanera", "COSTA")
+    assert operation["DTSTART"].dt == start.replace(second=0, microsecond=0)
+    assert str(operation["URL"]).endswith(f"/operativos/{folio}")
+    assert [str(event["STATUS"]) for event in first.values()] == ["TENTATIVE", "TENTATIVE", "CANCELLED"]
+    for address in (str(first["CON-2026-0001"]["URL"]), str(operation["URL"])):
+        page = await chief.client.get(address.removeprefix(site.url))
+        assert page.status_code == 200, address
+
+    page = (await chief.client.get("/operativos")).text
+    assert "/operativos/agenda.ics" in page
+    await site.pool.execute(
+        "update operations set state = 'suspended', suspended_because = 'lluvia', version = version + 1"
+    )
+    again = (await taken())[folio]
+    assert str(again["STATUS"]) == "CANCELLED"
+    assert int(again["SEQUENCE"]) > int(operation["SEQUENCE"])
+    assert (await site.stranger().get("/operativos/agenda.ics")).status_code == 303

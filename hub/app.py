@@ -32,6 +32,7 @@ from hub.database import UNAVAILABLE, DatabaseError, Pool, connect, listen_loop,
 from hub.devices import commands, supervision
 from hub.devices.registry import Registry
 from hub.fieldwork import form
+from hub.hotspots import sheets
 from hub.intake.clock_offsets import ClockOffsets
 from hub.intake.partitions import ensure_event_partitions
 from hub.intake.pipeline import Intake
@@ -432,6 +433,11 @@ def _channels(parts: Parts) -> dict[str, Callable[[str], None]]:
 
 def _intake_loops(parts: Parts) -> list[Loop]:
     hub, clock, intake = parts.hub, parts.clock, parts.intake
+
+    def codes() -> Mapping[str, str]:
+        found: Mapping[str, str] = parameters_of(hub.catalogue())["code_of_kind"]
+        return found
+
     timers = Timers(
         pool=hub.pool,
         work=parts.rules,
@@ -451,7 +457,8 @@ def _intake_loops(parts: Parts) -> list[Loop]:
             hub.pool, clock, parts.stores, hub.settings.telemetry_days, hub.settings.event_days
         ),
         rollup_loop(intake.telemetry, hub.pool, clock),
-        Linking(hub.pool, lambda: parameters_of(hub.catalogue())["code_of_kind"]).run_loop(clock),
+        Linking(hub.pool, codes).run_loop(clock),
+        sheets.sheets_loop(hub.pool, clock, codes),
         *parts.store_loops,
     ]
     if hub.settings.jetstream:

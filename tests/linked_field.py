@@ -29,25 +29,28 @@ def square(half_m: float, centre: tuple[float, float] = (0, 0)) -> dict[str, Any
     return {"type": "Polygon", "coordinates": [[[lon, lat] for lat, lon in ring]]}
 
 
-async def alert(
-    pool: Pool,
-    opened_at: datetime,
-    metres: tuple[float, float] | None = (0, 0),
-    **changes: Any,
-) -> uuid.UUID:
+def alert_row(
+    opened_at: datetime, metres: tuple[float, float] | None = (0, 0), **changes: Any
+) -> dict[str, Any]:
     """Closed as attended, an hour after; ``changes`` are columns."""
     alert_id = uuid.uuid4()
     latitude, longitude = at_metres(*metres) if metres is not None else (None, None)
-    row = {
+    return {
         "alert_id": alert_id, "code": alert_id.hex[:8], "kind": "panic", "priority": 2, "state": "closed",
         "reason": "attended", "dedup_key": alert_id.hex, "sector": "COSTA", "summary": "x", "rule": "r",
         "latitude": latitude, "longitude": longitude, "happened_at": opened_at, "opened_at": opened_at,
         "last_event_at": opened_at, "closed_at": opened_at + timedelta(hours=1), "place": "Costanera",
         "classification": "INC.COMERCIO", "is_drill": False, "is_reserved": False, **changes,
     }  # fmt: skip
+
+
+async def alert(
+    pool: Pool, opened_at: datetime, metres: tuple[float, float] | None = (0, 0), **changes: Any
+) -> uuid.UUID:
+    row = alert_row(opened_at, metres, **changes)
     await insert(pool, "alerts", [row])
-    await alert_line(pool, alert_id, row["closed_at"] or opened_at)
-    return alert_id
+    await alert_line(pool, row["alert_id"], row["closed_at"] or opened_at)
+    return uuid.UUID(str(row["alert_id"]))
 
 
 async def alert_line(pool: Pool, alert_id: uuid.UUID, at: datetime) -> None:

@@ -12,6 +12,7 @@ from hub.example_years import cases, equipment, operations, readings, registers
 from hub.example_years.commune import SECTORS, outline, seasons
 from hub.example_years.rows import Rows
 from hub.example_years.span import Span
+from hub.hotspots import sheets
 from hub.intake.partitions import ensure_event_partitions
 from hub.operations.linking import Linking
 from hub.plan import service
@@ -74,6 +75,7 @@ async def write(
     await progress("vinculando hechos y operativos")
     codes = parameters_of(catalogue.load())["code_of_kind"]
     await Linking(pool, lambda: codes).all(span.until)
+    await sheets.refresh(pool, span.until, lambda: codes)
     await progress("guardando señales de los dispositivos")
     written = await _events(pool, span, events)
     await progress("guardando lecturas de las últimas semanas")

@@ -42,7 +42,7 @@ _EVENT = "a.alert_id, a.opened_at, a.latitude, a.longitude, a.sector"
 
 _SPANS = """
 select o.operation_id, o.sector, o.area, o.planned_start, o.started_at, o.ended_at, o.origin_since,
-  o.origin_until, s.area as sector_area,
+  o.origin_until, o.hot_spot, s.area as sector_area,
   (select jsonb_agg(jsonb_build_array(coalesce(nullif(p.name, ''), p.point), p.latitude, p.longitude)
      order by p.point) from operation_points p where p.operation_id = o.operation_id) as points
 from operations o left join sectors s on s.sector = o.sector
@@ -256,7 +256,7 @@ def _places(span: Span) -> list[Place]:
     return [place for _, place in span.points]
 
 
-def _span(row: Mapping[str, Any]) -> Span:
+def _span(row: Any) -> Span:
     points = [(name, Place(latitude, longitude)) for name, latitude, longitude in _json(row["points"]) or ()]
     return Span(
         operation_id=row["operation_id"],
@@ -269,6 +269,7 @@ def _span(row: Mapping[str, Any]) -> Span:
         ended_at=row["ended_at"],
         origin_since=row["origin_since"],
         origin_until=row["origin_until"],
+        hot_spot=row["hot_spot"],
     )
 
 
@@ -276,7 +277,7 @@ def _json(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
-def _happening(row: Mapping[str, Any]) -> Happening:
+def _happening(row: Any) -> Happening:
     has_place = row["latitude"] is not None and row["longitude"] is not None
     place = Place(row["latitude"], row["longitude"]) if has_place else None
     return Happening(row["alert_id"], row["opened_at"], place, row["sector"])

@@ -38,6 +38,7 @@ class Span:
     ended_at: datetime | None
     origin_since: datetime | None
     origin_until: datetime | None
+    hot_spot: str = ""
 
     @property
     def first(self) -> datetime:
@@ -78,8 +79,9 @@ def tie_of(span: Span, event: Happening) -> Tie | None:
     if relation is None:
         return None
     where = _where(span, event)
-    reason = f"{where}, {_when(span, relation, event.at)}"
-    return Tie(event.alert_id, relation, reason) if where else None
+    if where is None:
+        return None
+    return Tie(event.alert_id, relation, f"{where}, {_when(span, relation, event.at)}")
 
 
 def _relation(span: Span, at: datetime) -> Relation | None:
@@ -103,10 +105,15 @@ def _where(span: Span, event: Happening) -> str | None:
         distance, name = min(near)
         return f"a {distance:.0f} m del punto {name}"
     if area is not None:
-        inside = "dentro del área" if span.area else f"dentro del sector {span.sector}"
-        return inside if contains(area, event.place) else None
+        return _inside(span) if contains(area, event.place) else None
     is_there = not span.points and _is_in_sector(span, event)
     return f"en el sector {span.sector}" if is_there else None
+
+
+def _inside(span: Span) -> str:
+    if span.area is None:
+        return f"dentro del sector {span.sector}"
+    return f"dentro del foco {span.hot_spot}" if span.hot_spot else "dentro del área"
 
 
 def _is_in_sector(span: Span, event: Happening) -> bool:

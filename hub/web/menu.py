@@ -5,6 +5,7 @@ from hub.web.permissions import Permission
 Section = tuple[str, str, str, Permission]
 
 MAIN_SECTIONS: tuple[Section, ...] = (
+    ("direccion", "/direccion", "Dirección", Permission.SEE_DIRECTION),
     ("consola", "/", "Consola", Permission.SEE_ALERTS),
     ("historial", "/alertas", "Historial", Permission.SEE_ALERTS),
     ("entrega", "/entrega", "Entrega", Permission.SEE_HANDOVER),
@@ -13,6 +14,7 @@ MAIN_SECTIONS: tuple[Section, ...] = (
 MORE_SECTIONS: tuple[Section, ...] = (
     ("sala", "/sala", "Pantalla de sala", Permission.SEE_WALL),
     ("operativos", "/operativos", "Operativos", Permission.SEE_OPERATIONS),
+    ("focos", "/focos", "Focos", Permission.SEE_OPERATIONS),
     ("plan", "/plan", "Plan comunal", Permission.SEE_PLAN),
     ("terreno", "/terreno", "Terreno", Permission.RECORD_INSPECTIONS),
     ("rondas", "/rondas", "Rondas", Permission.SEE_OPERATIONS),

@@ -29,6 +29,8 @@ class Permission(enum.StrEnum):
     PROMOTE_RULES = "promote_rules"
     SEE_PLAN = "see_plan"
     """The safety plan with its figures, and the verification of each."""
+    SEE_DIRECTION = "see_direction"
+    """The one screen of whoever answers for the plan."""
     CHANGE_PLAN = "change_plan"
     """Evidence of activities, a new version of the plan, the freezing of a period."""
     SEE_PAPERS = "see_papers"
@@ -106,6 +108,7 @@ ROLES: dict[str, frozenset[Permission]] = {
     | {
         _P.SEE_RESTRICTED,
         _P.SEE_PLAN,
+        _P.SEE_DIRECTION,
         _P.SEE_PAPERS,
         _P.MAKE_PAPERS,
         _P.CHANGE_PLAN,

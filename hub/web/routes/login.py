@@ -11,6 +11,7 @@ from hub.web import audit, screens
 from hub.web.auth import Changing, TheConsole, address_of, current_session
 from hub.web.context import Console
 from hub.web.cookies import cookie_name, give_cookie
+from hub.web.permissions import Permission, permissions_of
 from hub.web.sessions import Session, close_session, open_session
 from hub.web.users import find_password
 
@@ -53,7 +54,7 @@ async def login_page(
     siguiente: str = "/",
 ) -> Response:
     if session is not None:
-        return RedirectResponse(_next_page(siguiente), status_code=303)
+        return RedirectResponse(_home(session.user.role, _next_page(siguiente)), status_code=303)
     return _form(console, _next_page(siguiente))
 
 
@@ -93,13 +94,21 @@ def _wait_text(wait_s: float) -> str:
     return f"Demasiados intentos. Espere {minutes} {'minuto' if minutes == 1 else 'minutos'}."
 
 
+def _home(role: str, next_page: str) -> str:
+    """Whoever answers for the plan begins at its page, unless the way led elsewhere."""
+    is_directors = next_page == "/" and Permission.SEE_DIRECTION in permissions_of(role)
+    return "/direccion" if is_directors else next_page
+
+
 async def _welcome(console: Console, login: str, address: str, next_page: str) -> Response:
     now, settings = console.now(), console.settings
     is_screen = await screens.take_key(console.pool, login)
     length = screens.LENGTH if is_screen else settings.session_length
     cookie = await open_session(console.pool, login, now, length)
     await audit.record(console.pool, now, login, audit.Action.LOGIN, detail=address)
-    response = RedirectResponse("/sala" if is_screen else next_page, status_code=303)
+    role = await console.pool.fetchval("select role from users where login = $1", login)
+    target = "/sala" if is_screen else _home(role, next_page)
+    response = RedirectResponse(target, status_code=303)
     give_cookie(response, settings, cookie, length)
     response.delete_cookie(_FORM_COOKIE, path="/ingresar")
     return response

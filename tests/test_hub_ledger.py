@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from fakes import VirtualClock, assert_in_time, eventually
+from fakes import VirtualClock, eventually
 
 from hub.alerts import service as alerts
 from hub.alerts.finding import Finding
@@ -142,20 +142,12 @@ async def test_the_database_itself_refuses_a_third_hand_over(pool: Pool) -> None
         await pool.execute("update notifications set handovers = 3")
 
 
-HANGS_S = 0.1
-"""By the virtual clock of the test below: some of its turns, so that hubs are killed meanwhile."""
-
-
 class Chaos:
-    """A transport that delivers, or not, and says so, or does not. ``got`` is what phones show.
+    """A transport that delivers, or not, and says so, or does not. ``got`` is what phones show."""
 
-    When it hangs, the time-out comes by ``clock``: by real time it would hit healthy sends of a busy machine.
-    """
-
-    def __init__(self, got: "Counter[str]", seed: int, clock: VirtualClock) -> None:
+    def __init__(self, got: "Counter[str]", seed: int) -> None:
         self.got = got
         self.random = random.Random(seed)
-        self.clock = clock
 
     async def send(self, message: Outgoing) -> tuple[str, ...]:
         fate = self.random.random()
@@ -168,8 +160,7 @@ class Chaos:
         if fate < 0.5:
             raise ZeroDivisionError
         if fate < 0.6:
-            await self.clock.sleep(HANGS_S)
-            raise TimeoutError
+            await asyncio.Event().wait()
         return (f"r{self.random.random()}",)
 
     async def events(self) -> AsyncIterator[TransportEvent]:
@@ -187,7 +178,7 @@ class DoomedHub:
     """A sending hub with connections of its own, which :meth:`kill` cuts: nothing is tidied up after it."""
 
     def __init__(self, pool: Pool, clock: VirtualClock, got: "Counter[str]", seed: int) -> None:
-        transports = {f"t{n}": Chaos(got, seed + n, clock) for n in range(3)}
+        transports = {f"t{n}": Chaos(got, seed + n) for n in range(3)}
         router = Router([Terms(name=name, parallel=5) for name in transports], clock)
         self.pool = pool
         self.task = asyncio.create_task(
@@ -207,7 +198,7 @@ async def test_nobody_gets_a_text_three_times_whatever_fails(
     pool: Pool, dsn: str, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two hubs with three transports each that fail in every way; one hub after the other is killed."""
-    monkeypatch.setattr(service, "SEND_TIMEOUT_S", 300.0)  # real seconds: never
+    monkeypatch.setattr(service, "SEND_TIMEOUT_S", 0.02)
     await people(pool, 60)
     await raise_alert(pool)
     got: Counter[str] = Counter()
@@ -230,7 +221,7 @@ async def test_nobody_gets_a_text_three_times_whatever_fails(
             killed += 1
         return await pool.fetchval("select count(*) from notifications where state = 'queued'") == 0
 
-    await eventually(is_over, 240)
+    await eventually(is_over, 60)
     for hub in hubs:
         await hub.kill()
     states = Counter(r["state"] for r in await pool.fetch("select state from notifications"))
@@ -245,7 +236,7 @@ async def test_nobody_gets_a_text_three_times_whatever_fails(
 async def test_a_hub_that_stops_in_order_costs_nobody_a_hand_over(pool: Pool) -> None:
     await people(pool, 9)
     await raise_alert(pool)
-    chaos = Chaos(Counter(), 0, VirtualClock(NOW))
+    chaos = Chaos(Counter(), 0)
     begun = asyncio.Event()
 
     async def hang(message: Outgoing) -> tuple[str, ...]:
@@ -509,7 +500,6 @@ async def test_a_text_on_a_way_that_is_gone_takes_another(pool: Pool) -> None:
 # ---------------------------------------------------------------------------------------- its cost
 
 
-@pytest.mark.speed
 async def test_a_thousand_recipients_are_queued_in_less_than_200_ms(pool: Pool) -> None:
     await people(pool, 1000)
     await raise_alert(pool, dedup_key="panic:0", watch_group="")
@@ -520,7 +510,7 @@ async def test_a_thousand_recipients_are_queued_in_less_than_200_ms(pool: Pool) 
         best_s = min(best_s, time.perf_counter() - start)
     count = await pool.fetchval("select count(*) from notifications where alert_id = $1", alert_id)
     assert count == 1001
-    assert_in_time(best_s, 0.2)
+    assert best_s < 0.2
 
 
 async def test_ten_thousand_waiting_texts_do_not_slow_an_urgent_one_down(pool: Pool) -> None:
@@ -562,7 +552,7 @@ class Phones(Chaos):
     """Delivers to ``got``; after ``dies_after`` texts it fails, the last one without telling."""
 
     def __init__(self, got: "Counter[str]", dies_after: int = 10**9) -> None:
-        super().__init__(got, 0, VirtualClock(NOW))
+        super().__init__(got, 0)
         self.dies_after = dies_after
         self.tried = 0
 
@@ -589,7 +579,7 @@ async def test_the_second_transport_takes_over_in_the_middle_of_sixty(pool: Pool
         return await pool.fetchval("select bool_and(state = 'sent') from notifications") is True
 
     async with sending(pool, clock, router, modem=modem, entel=entel):
-        await eventually(are_all_sent)
+        await eventually(are_all_sent, 20)
     assert clock.now() - NOW < timedelta(seconds=30)
     assert len(got) == 61
     assert Counter(got.values()) == {1: 60, 2: 1}  # the one of which nobody knew

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import assert_in_time, eventually
+from fakes import eventually
 from modem_emulator import EXPIRED, NEVER, Emulator, Reports
 
 from hub.clock import SystemClock
@@ -75,20 +75,20 @@ class Rig:
         return await self.transport.send(outgoing(text, to, priority))
 
     async def ready(self) -> None:
-        await eventually(lambda: self.transport.state.is_ok)
+        await eventually(lambda: self.transport.state.is_ok, 10)
 
     async def reports(self, count: int) -> list[DeliveryReport]:
         def told() -> list[DeliveryReport]:
             return [event for event in self.events if isinstance(event, DeliveryReport)]
 
-        await eventually(lambda: len(told()) >= count)
+        await eventually(lambda: len(told()) >= count, 10)
         return told()
 
     async def inbound(self, count: int) -> list[Inbound]:
         def told() -> list[Inbound]:
             return [event for event in self.events if isinstance(event, Inbound)]
 
-        await eventually(lambda: len(told()) >= count)
+        await eventually(lambda: len(told()) >= count, 10)
         return told()
 
     def stored(self) -> int:
@@ -376,7 +376,7 @@ async def test_what_is_told_of_a_text_is_true_whatever_goes_wrong(emulator: Emul
         told: dict[str, str] = {}
         for number in range(TEXTS):
             if chance.random() < 0.8:
-                await eventually(lambda: rig.transport.state.is_ok)
+                await eventually(lambda: rig.transport.state.is_ok, 20)
             text = f"Texto {number}. " + "Los Boldos " * chance.choice((1, 1, 1, 20))
             emulator.modem.message_s = chance.choice((0.0, 0.01, 0.03))
             sending = asyncio.create_task(rig.send(text, chance.choice((ROSA, LUIS))))
@@ -389,7 +389,7 @@ async def test_what_is_told_of_a_text_is_true_whatever_goes_wrong(emulator: Emul
                 told[text] = "doubt" if error.maybe_sent else "failed"
             emulator.receive(LUIS, f"Respuesta {number}")
         _heal(emulator)
-        await eventually(lambda: rig.transport.state.is_ok)
+        await eventually(lambda: rig.transport.state.is_ok, 20)
         inbound = [event.text for event in await rig.inbound(TEXTS)]
         parts = [sent.submit.text for sent in emulator.sent]
         whole = [text for _, text in emulator.texts()]
@@ -587,7 +587,7 @@ async def test_the_pin_is_given_once(tmp_path: Path) -> None:
             await rig.ready()
             assert await rig.send("Hola")
             emulator.reset()
-            await eventually(lambda: emulator.modem.commands.count('AT+CPIN="4321"') == 2)
+            await eventually(lambda: emulator.modem.commands.count('AT+CPIN="4321"') == 2, 10)
             await rig.ready()
 
 
@@ -598,7 +598,7 @@ async def test_a_wrong_pin_is_tried_once_and_a_corrected_file_is_read(tmp_path: 
         async with working(emulator, pin_file=pin_file) as rig:
             await eventually(lambda: rig.transport.state.problem is PIN_WRONG)
             seen = len(emulator.modem.commands)
-            await eventually(lambda: emulator.modem.commands[seen:].count("AT+CPIN?") >= 3)
+            await eventually(lambda: emulator.modem.commands[seen:].count("AT+CPIN?") >= 3, 10)
             assert emulator.modem.sim.attempts == 2
             error = await rig.refused()
             assert PIN_WRONG.cause in str(error)
@@ -693,7 +693,7 @@ async def test_a_modem_that_finds_no_network_for_long_is_restarted(emulator: Emu
     async with working(emulator, replace(QUICK, unregistered_s=0.5)) as rig:
         await rig.ready()
         emulator.set_registration(2)
-        await eventually(lambda: emulator.modem.resets >= 1)
+        await eventually(lambda: emulator.modem.resets >= 1, 10)
         emulator.set_registration(1)
         await rig.ready()
         assert rig.transport.state.resets >= 1
@@ -729,7 +729,7 @@ async def test_pulled_out_while_idle_keeps_what_came_meanwhile(rig: Rig) -> None
 
 async def test_a_hang_that_reopening_ends(rig: Rig) -> None:
     rig.emulator.hang("reopen")
-    await eventually(lambda: rig.transport.state.restarts == 1)
+    await eventually(lambda: rig.transport.state.restarts == 1, 10)
     await rig.ready()
     assert rig.emulator.modem.resets == 0
     assert await rig.send("Hola")
@@ -737,14 +737,14 @@ async def test_a_hang_that_reopening_ends(rig: Rig) -> None:
 
 async def test_a_hang_that_only_a_reset_ends(rig: Rig) -> None:
     rig.emulator.hang("reset")
-    await eventually(lambda: rig.emulator.modem.resets == 1)
+    await eventually(lambda: rig.emulator.modem.resets == 1, 15)
     await rig.ready()
     assert await rig.send("Hola")
 
 
 async def test_a_dead_modem_is_told_and_comes_back_when_somebody_cuts_its_power(rig: Rig) -> None:
     rig.emulator.hang("never")
-    await eventually(lambda: rig.transport.state.is_dead)
+    await eventually(lambda: rig.transport.state.is_dead, 20)
     health = await rig.transport.health()
     assert not health.is_ok
     assert NO_ANSWER.remedy in health.detail
@@ -757,7 +757,7 @@ async def test_a_dead_modem_is_told_and_comes_back_when_somebody_cuts_its_power(
 
 async def test_a_power_cut_sets_the_modem_up_again(rig: Rig) -> None:
     rig.emulator.reset()
-    await eventually(lambda: rig.emulator.modem.commands.count("ATE0") == 2)
+    await eventually(lambda: rig.emulator.modem.commands.count("ATE0") == 2, 10)
     await rig.ready()
     rig.emulator.receive(LUIS, "1 K7")
     assert await rig.send("Hola")
@@ -801,18 +801,14 @@ async def test_a_port_that_is_not_there_or_taken(tmp_path: Path, emulator: Emula
         taken.close()
 
 
-@pytest.mark.speed
 async def test_the_loop_is_never_held_up_by_a_hanging_modem(rig: Rig) -> None:
     rig.emulator.hang("never")
     sending = asyncio.create_task(rig.refused())
     loop, longest, last = asyncio.get_running_loop(), 0.0, asyncio.get_running_loop().time()
-    turns = 0
     while not sending.done():
         await asyncio.sleep(0.005)
         longest, last = max(longest, loop.time() - last), loop.time()
-        turns += 1
-    assert turns > 10  # one that waits for the modem has a turn for each command
-    assert_in_time(longest, 0.25)
+    assert longest < 0.25
     assert not (await sending).permanent
 
 
@@ -851,7 +847,7 @@ async def test_figures_are_told_under_the_modems_name(emulator: Emulator) -> Non
         assert line in shown
     assert "87654321" not in shown
     emulator.hang("never")
-    await eventually(lambda: transport.state.is_dead)
+    await eventually(lambda: transport.state.is_dead, 20)
     shown = metrics.exposition().decode()
     assert 'almenara_modem_dead{modem="m1"} 1.0' in shown
     assert 'almenara_modem_registered{modem="m1"} 0.0' in shown

@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 VENDOR := hub/web/static/vendor/.installed
 
-.PHONY: all setup demo test lint format bench faults faults-long cluster telemetry-kill lock clean peers
+.PHONY: all setup demo test lint format speed pictures bench faults faults-long cluster telemetry-kill lock clean peers
 
 all: lint test
 
@@ -45,7 +45,15 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: setup peers lint
-	$(BIN)/pytest
+	$(BIN)/pytest --durations=20
+
+# Demands on speed, which mean something on a quiet machine alone; make test only logs the figures.
+speed: setup peers
+	ALMENARA_SPEED=1 $(BIN)/pytest -m speed
+
+# The pictures of the guides, from a working console; make test throws them away.
+pictures: setup peers
+	ALMENARA_PICTURES=1 $(BIN)/pytest tests/test_hub_console.py -k pictures
 
 format: setup
 	$(BIN)/ruff format .

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import shutil
 import signal
 import socket
@@ -20,24 +21,46 @@ from hub.servers.broker import EmbeddedBroker
 from hub.servers.child import free_port
 from hub.servers.postgres import ROLE, EmbeddedPostgres
 
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 3 << 30
+
 _numbers = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    # Started in the background of a script, a process ignores Ctrl-C and hands that on to its children.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _parent_of_servers() -> Path | None:
+    """Memory where there is enough of it, else None: the usual place.
+
+    A database is some hundred files, and most tests have one made: on a disk that takes ten times as long.
+    Tests kill processes, never machines, and what a process wrote outlives it on either.
+    """
+    if not os.access(MEMORY, os.W_OK | os.X_OK) or shutil.disk_usage(MEMORY).free < MEMORY_BYTES:
+        return None
+    return MEMORY
 
 
 @pytest.fixture(scope="session")
 def server_root() -> Iterator[Path]:
     """A folder that server accounts can reach; pytest's own is closed to them when we are root."""
-    folder = Path(tempfile.mkdtemp(prefix="almenara-tests-"))
+    folder = Path(tempfile.mkdtemp(prefix="almenara-tests-", dir=_parent_of_servers()))
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder)
 
 
 @pytest.fixture
-def server_folder(server_root: Path) -> Path:
-    """A folder below :func:`server_root`, fresh for one test."""
+def server_folder(server_root: Path) -> Iterator[Path]:
+    """A folder below :func:`server_root`, fresh for one test and gone after it."""
     folder = server_root / f"test-{next(_numbers)}"
     folder.mkdir(mode=0o711)
-    return folder
+    yield folder
+    # a server that just died may still have a file under way; the whole root is removed at the end
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 # -------------------------------------------------------------------------------------- PostgreSQL
@@ -85,7 +108,7 @@ async def pool(dsn: str) -> AsyncIterator[Pool]:
     opened = await connect(dsn)
     yield opened
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await opened.close()
     except TimeoutError:
         opened.terminate()

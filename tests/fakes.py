@@ -3,12 +3,16 @@
 import asyncio
 import heapq
 import itertools
+import logging
+import os
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hub.notify.transports import Outgoing
+
+log = logging.getLogger(__name__)
 
 _PASSES = 25  # turns of the loop that let a chain of woken tasks run to its next wait
 _POLL_S = 0.002
@@ -62,7 +66,7 @@ class VirtualClock:
     def sleeper_count(self) -> int:
         return sum(not woken.done() for _, _, woken in self._sleepers)
 
-    async def sleeping(self, count: int = 1, limit_s: float = 5.0) -> None:
+    async def sleeping(self, count: int = 1, limit_s: float = 60.0) -> None:
         """Wait (in real time) until at least ``count`` tasks sleep on this clock."""
         await eventually(lambda: self.sleeper_count >= count, limit_s)
 
@@ -73,7 +77,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def eventually(condition: Callable[[], Awaitable[Any] | Any], limit_s: float = 5.0) -> Any:
+async def eventually(condition: Callable[[], Awaitable[Any] | Any], limit_s: float = 60.0) -> Any:
     """Poll ``condition`` (plain or async) in real time until it is true, and return its value.
 
     Fails the test after ``limit_s``.
@@ -88,6 +92,13 @@ async def eventually(condition: Callable[[], Awaitable[Any] | Any], limit_s: flo
         if asyncio.get_running_loop().time() > deadline:
             raise AssertionError(f"not within {limit_s} s: {condition!r}")
         await asyncio.sleep(_POLL_S)
+
+
+def assert_in_time(took_s: float, limit_s: float) -> None:
+    """A demand on speed: asserted by ``make speed`` on a quiet machine, logged by any other run."""
+    log.info("took %.2f s of %.2f s", took_s, limit_s)
+    if "ALMENARA_SPEED" in os.environ:
+        assert took_s <= limit_s
 
 
 def outgoing(text: str = "ALERTA K7 PANICO ¿Los Ñires 12?", **changes: Any) -> Outgoing:

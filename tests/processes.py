@@ -39,7 +39,7 @@ class HubProcess:
         """SIGTERM; returns the exit code."""
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
 
@@ -65,7 +65,7 @@ async def hub_process(
         )
     hub = HubProcess(process, log)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while hub.url() is None:
                 assert process.returncode is None, log.read_text("utf-8")
                 await asyncio.sleep(0.05)
@@ -76,7 +76,7 @@ async def hub_process(
             await process.wait()
 
 
-async def run(*words: str, timeout_s: float = 60.0) -> tuple[int, str]:
+async def run(*words: str, timeout_s: float = 120.0) -> tuple[int, str]:
     """Run a command of ours to its end: (exit code, both outputs)."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT

@@ -40,7 +40,7 @@ class Smsc:
             stdout=asyncio.subprocess.PIPE,
         )
         self._reader = asyncio.create_task(self._read())
-        await eventually(lambda: any("listening" in line for line in self.heard), 10)
+        await eventually(lambda: any("listening" in line for line in self.heard))
 
     async def _read(self) -> None:
         assert self._process is not None

@@ -27,7 +27,6 @@ from bench.faults.ledger import Line, count_lines, format_line, read_lines
 from bench.faults.proxy import Proxy
 
 
-@pytest.mark.timeout(150)
 async def test_a_short_run_loses_nothing(tmp_path: Path) -> None:
     run = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.faults", "--quick", "--seed", "3", "--report", str(tmp_path),

@@ -17,7 +17,6 @@ async def start_demo(*options: str) -> asyncio.subprocess.Process:
     )  # fmt: skip
 
 
-@pytest.mark.timeout(180)
 async def test_nothing_is_lost_while_the_broker_is_killed_and_forgets(server_folder: Path) -> None:
     demo = await start_demo(
         "--for", "40", "--json", "--kill-broker", "3", "--data", str(server_folder / "demo")
@@ -48,12 +47,12 @@ async def test_ctrl_c_leaves_no_process_behind(server_folder: Path) -> None:
     async with asyncio.timeout(60):
         while b"Ctrl-C" not in await demo.stdout.readline():
             assert not demo.stdout.at_eof()
-    family = await eventually(lambda: _family(demo.pid) if len(_family(demo.pid)) >= 8 else None, limit_s=20)
+    family = await eventually(lambda: _family(demo.pid) if len(_family(demo.pid)) >= 8 else None)
     assert len(list(edges.iterdir())) == 6
     demo.send_signal(signal.SIGINT)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await demo.communicate()
-    await eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), limit_s=10)
+    await eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family))
 
 
 def _family(pid: int) -> list[int]:

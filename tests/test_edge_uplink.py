@@ -32,7 +32,7 @@ GATEWAY = "gw-1"
 CLOCK = SystemClock()
 
 
-async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], limit_s: float = 30.0) -> None:
+async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], limit_s: float = 60.0) -> None:
     """Poll until the condition holds; fails after ``limit_s``."""
     async with asyncio.timeout(limit_s):
         while True:

@@ -315,13 +315,13 @@ async def test_texts_of_a_hub_that_died_after_its_commit_are_sent_by_another(
 
 
 async def _until(is_so: Any) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not is_so():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
 
 
 async def _until_sent(pool: Pool, count: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await pool.fetchval("select count(*) from notifications where state = 'sent'") < count:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

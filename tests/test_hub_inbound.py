@@ -504,7 +504,7 @@ async def test_a_running_hub_acts_on_a_text_and_answers_it(server_folder: Path, 
         assert code == 0
         path = folder / "sms.jsonl"
         # Ana's answer leaves first, then those who may help
-        await eventually(lambda: path.is_file() and LUIS in path.read_text("utf-8"), 20)
+        await eventually(lambda: path.is_file() and LUIS in path.read_text("utf-8"))
         lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     answer = next(line for line in lines if "Su pedido de AYUDA" in line["text"])
     assert answer["to"] == ANA

@@ -56,7 +56,7 @@ async def running(hub: Hub) -> AsyncIterator[asyncio.Task[None]]:
 async def test_one_hub_does_everything_at_once(pool: Pool) -> None:
     hub = Hub(pool, "a")
     async with running(hub):
-        await eventually(lambda: hub.doing == set(NAMES), limit_s=1)
+        await eventually(lambda: hub.doing == set(NAMES))
         await eventually(lambda: hub.leases.fleet_since() == HEARD)
     assert hub.doing == set()
 
@@ -88,7 +88,7 @@ async def test_a_dead_hubs_work_is_taken_over_when_its_leases_run_out(pool: Pool
         await asyncio.wait_for(hub.leases._pool.fetchval("select pg_sleep(0.3)"), 5)
         assert hub.doing == set()
         assert hub.leases.fleet_since() is None
-        await eventually(lambda: hub.doing == set(NAMES), limit_s=3)
+        await eventually(lambda: hub.doing == set(NAMES))
 
 
 async def test_a_hub_that_was_killed_finds_its_own_leases_at_once(pool: Pool) -> None:
@@ -98,7 +98,7 @@ async def test_a_hub_that_was_killed_finds_its_own_leases_at_once(pool: Pool) ->
     )
     hub = Hub(pool, "a")
     async with running(hub):
-        await eventually(lambda: hub.doing == set(NAMES), limit_s=0.5)
+        await eventually(lambda: hub.doing == set(NAMES))
 
 
 async def test_work_that_fails_ends_the_hub(pool: Pool) -> None:

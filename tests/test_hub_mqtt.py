@@ -15,6 +15,7 @@ from typing import Literal
 import paho.mqtt.client as paho
 import pytest
 from conftest import Mosquitto
+from fakes import assert_in_time
 
 from hub.mqtt import (
     CUT_BYTES,
@@ -34,7 +35,7 @@ TOPIC = "almenara/1/gw-1/event"
 FILTER = "almenara/1/+/event"
 
 
-async def until(condition: Callable[[], object], timeout_s: float = 15.0) -> None:
+async def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Return as soon as ``condition`` holds; fail after ``timeout_s``."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 (brokers and child processes set no event)
@@ -213,6 +214,7 @@ async def test_a_batch_that_is_not_committed_comes_again(
     assert "Ana Soto" not in caplog.text
 
 
+@pytest.mark.speed
 async def test_a_broker_killed_and_started_again_is_used_within_a_second(place: Place) -> None:
     got, states = Collector(), []
     consumer = Consumer(place.address, "lane-1", [FILTER], got, on_state=states.append)
@@ -226,7 +228,7 @@ async def test_a_broker_killed_and_started_again_is_used_within_a_second(place: 
         await place.start()
         started_at = time.monotonic()
         await until(lambda: consumer.connected)
-        assert time.monotonic() - started_at < 1.5  # the longest pause, and a busy machine
+        assert_in_time(time.monotonic() - started_at, 1.5)  # the longest pause, and some
         assert consumer.session_present is place.keeps_sessions
         await consumer.publish(TOPIC, b"after")
         await until(lambda: b"after" in got.payloads)
@@ -498,6 +500,7 @@ async def test_a_refused_message_raises(server_folder: Path) -> None:
         broker.kill()
 
 
+@pytest.mark.speed
 async def test_a_broker_that_falls_silent_is_given_up_and_found_again(
     mosquitto: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -508,7 +511,9 @@ async def test_a_broker_that_falls_silent_is_given_up_and_found_again(
         os.kill(mosquitto.pid, signal.SIGSTOP)
         started_at = time.monotonic()
         await until(lambda: not consumer.connected)
-        assert 1.0 <= time.monotonic() - started_at < 3.0
+        took_s = time.monotonic() - started_at
+        assert took_s >= 1.0  # its keepalive
+        assert_in_time(took_s, 3.0)
         os.kill(mosquitto.pid, signal.SIGCONT)
         await until(lambda: consumer.connected)
         await consumer.publish(TOPIC, b"back")

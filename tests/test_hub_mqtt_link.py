@@ -21,7 +21,7 @@ CONNACK = b"\x20\x03\x00\x00\x00"
 SUBACK = b"\x90\x04\xff\xff\x00\x01"
 
 
-async def until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+async def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Return as soon as ``condition`` holds; fail after ``timeout_s``."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 (sockets and child processes set no event)

@@ -93,7 +93,8 @@ async def test_check_of_a_port_in_use(emulator: Emulator) -> None:
     code, told = await sms("check", "--port", emulator.port)
     assert (code, "otro programa usa el puerto" in told) == (1, True)
     first.send_signal(signal.SIGINT)
-    await first.wait()
+    async with asyncio.timeout(60):
+        assert await first.wait() == 130
 
 
 # ---------------------------------------------------------------------------------------------- send
@@ -161,7 +162,7 @@ async def _listening(emulator: Emulator, *options: str) -> asyncio.subprocess.Pr
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stderr is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert b"Escuchando" in await process.stderr.readline()
     return process
 
@@ -172,7 +173,7 @@ async def test_listen_writes_a_line_of_json_for_each_text_until_ctrl_c(emulator:
     assert process.stdout is not None
     long = "Sí, voy. ¿Quién más? 🚨 " * 8
     lines = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         lines.append(json.loads(await process.stdout.readline()))
         emulator.receive(LUIS, long, order=(2, 1, 3))
         lines.append(json.loads(await process.stdout.readline()))
@@ -182,7 +183,7 @@ async def test_listen_writes_a_line_of_json_for_each_text_until_ctrl_c(emulator:
     ]
     await eventually(lambda: stored(emulator) == 0)
     process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await process.wait() == 130
 
 

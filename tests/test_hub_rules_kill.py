@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Mosquitto
-from fakes import eventually
+from fakes import assert_in_time, eventually
 from processes import hub_process
 
 from edge.contract import uuid7
@@ -94,12 +94,12 @@ async def test_timers_outlive_kills_and_fire_once(pool: Pool, dsn: str, tmp_path
     running = [await start() for _ in range(hubs)]
     try:
         for share in (0.15, 0.4, 0.65):
-            await eventually(lambda share=share: _fired(pool, TIMERS * share), 20)
+            await eventually(lambda share=share: _fired(pool, TIMERS * share))
             victim = running.pop(0)
             victim.send_signal(signal.SIGKILL)
             await victim.wait()
             running.append(await start())
-        await eventually(lambda: _fired(pool, TIMERS), 20)
+        await eventually(lambda: _fired(pool, TIMERS))
     finally:
         for process in running:
             process.kill()
@@ -165,7 +165,7 @@ async def start_steps(pool: Pool, begin_s: float) -> None:
             await notify.enqueue_for(connection, outcomes, at, policies=policies)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.speed
 @pytest.mark.parametrize("away", ["while it runs out", "until all is overdue"])
 async def test_a_thousand_timers_and_two_hundred_steps_outlive_a_kill(
     mosquitto: Mosquitto, pool: Pool, dsn: str, server_folder: Path, away: str
@@ -183,13 +183,13 @@ async def test_a_thousand_timers_and_two_hundred_steps_outlive_a_kill(
     async with hub_process(server_folder, *options) as hub:
         await start_steps(pool, begin_s=4)
         await start_timers(pool, MANY_TIMERS, MANY_SPREAD_S, begin_s=3)
-        await eventually(lambda: _all_fired(pool, MANY_TIMERS // 6, MANY_STEPS // 6), 30)
+        await eventually(lambda: _all_fired(pool, MANY_TIMERS // 6, MANY_STEPS // 6))
         await hub.kill()
     if away == "until all is overdue":
-        await eventually(lambda: pool.fetchval(_IS_OVERDUE), 30)
+        await eventually(lambda: pool.fetchval(_IS_OVERDUE))
     async with hub_process(server_folder / "again", *options):
         started_at: datetime = await pool.fetchval("select clock_timestamp()")
-        await eventually(lambda: _all_fired(pool, MANY_TIMERS, MANY_STEPS), 40)
+        await eventually(lambda: _all_fired(pool, MANY_TIMERS, MANY_STEPS))
         rows = {row["sort"]: row for row in await pool.fetch(_LATENESS, started_at)}
     for sort, row in rows.items():
         log.info("%s: latest %s after a start with %d overdue", sort, row["latest"], row["overdue"])
@@ -198,7 +198,8 @@ async def test_a_thousand_timers_and_two_hundred_steps_outlive_a_kill(
         "step": (MANY_STEPS, MANY_STEPS),
     }
     assert all(row["earliest"] >= timedelta(0) for row in rows.values())
-    assert all(row["latest"] <= timedelta(seconds=LATEST_S) for row in rows.values())
+    for row in rows.values():
+        assert_in_time(row["latest"].total_seconds(), LATEST_S)
 
 
 async def _all_fired(pool: Pool, timers: int, steps: int) -> bool:

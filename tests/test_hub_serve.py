@@ -72,7 +72,7 @@ async def test_a_strangers_cloudevent_becomes_an_alert_and_a_notification(
                 publish(mosquitto.port, topic, event("e-1"))
                 return int(await pool.fetchval("select count(*) from alerts"))
 
-            await eventually(alert_count, limit_s=10)
+            await eventually(alert_count)
             for bad in (
                 "{no",
                 "[]",
@@ -82,7 +82,7 @@ async def test_a_strangers_cloudevent_becomes_an_alert_and_a_notification(
             ):
                 publish(mosquitto.port, topic, bad)
             publish(mosquitto.port, topic, event("e-4"))
-            await eventually(lambda: pool.fetchval("select count(*) = 2 from events"), limit_s=10)
+            await eventually(lambda: pool.fetchval("select count(*) = 2 from events"))
             assert await pool.fetchval("select event_count from alerts") == 2
             sms = server_folder / "data" / "sms.jsonl"
             await eventually(lambda: sms.exists() and sms.stat().st_size > 0)
@@ -181,7 +181,7 @@ async def test_a_killed_hub_takes_its_servers_along_and_comes_back(server_folder
     async with hub_process(server_folder, "--data", str(data)) as hub:
         children = await asyncio.to_thread(_children, hub.process.pid)
         await hub.kill()
-    await eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), limit_s=15)
+    await eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
     async with hub_process(server_folder / "again", "--data", str(data)) as hub:
         assert await hub.stop() == 0
 

@@ -118,7 +118,7 @@ async def test_a_killed_postmaster_comes_back_with_every_committed_row(server: E
 
     async with supervised(server):
         os.kill(killed, signal.SIGKILL)
-        await eventually(lambda: server.pid not in (None, killed), limit_s=20)
+        await eventually(lambda: server.pid not in (None, killed))
 
     assert server.restarts == 1
     assert await server.start() == dsn
@@ -131,7 +131,7 @@ async def test_a_stop_on_purpose_is_no_restart(server: EmbeddedPostgres) -> None
     await asyncio.sleep(0)
 
     await server.stop()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await loop
 
     assert (server.pid, server.restarts) == (None, 0)
@@ -146,7 +146,7 @@ async def test_what_crashes_leave_behind_does_not_stop_a_start(server: EmbeddedP
     killed = server.pid
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
-    await eventually(lambda: server.pid is None, limit_s=20)
+    await eventually(lambda: server.pid is None)
     (server.data / "postmaster.pid").write_bytes(b"")
 
     dsn = await server.start()
@@ -239,11 +239,11 @@ async def test_the_servers_die_with_a_killed_hub_and_the_next_one_starts_at_once
         hub.kill()
     hub, second = start_hub(server_folder)
     with hub:
-        await eventually(lambda: not any(is_alive(pid) for pid in first), limit_s=20)
+        await eventually(lambda: not any(is_alive(pid) for pid in first))
         assert [(server_folder / name / "port").read_text() for name in ("postgres", "broker")] == ports
         assert all(is_alive(pid) for pid in second)
         hub.kill()
-    await eventually(lambda: not any(is_alive(pid) for pid in second), limit_s=20)
+    await eventually(lambda: not any(is_alive(pid) for pid in second))
 
 
 async def test_supervision_runs_on_uvloop_too(server_folder: Path) -> None:
@@ -256,10 +256,10 @@ async def test_supervision_runs_on_uvloop_too(server_folder: Path) -> None:
             lines = pid_file.read_text().splitlines() if pid_file.exists() else []
             return len(lines) >= 8 and lines[0] != str(killed) and lines[7].strip() == "ready"
 
-        await eventually(is_back, limit_s=20)
+        await eventually(is_back)
         again = int(pid_file.read_text().splitlines()[0])
         hub.kill()
-    await eventually(lambda: not is_alive(again), limit_s=20)
+    await eventually(lambda: not is_alive(again))
 
 
 async def test_a_second_hub_on_the_same_folder_is_turned_away(server: EmbeddedPostgres) -> None:

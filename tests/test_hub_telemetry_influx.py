@@ -442,7 +442,7 @@ async def test_a_hub_that_is_killed_while_influxdb_is_away_loses_no_receipted_re
                 await asyncio.to_thread(publish_packs, mosquitto.port, packs)
                 return spooled(server_folder / "data" / "telemetry") >= 40
 
-            await eventually(arrived, limit_s=30)
+            await eventually(arrived)
             assert await pool.fetchval("select value from telemetry_latest") == 0.0
             await hub.kill()
         await engine.start()
@@ -453,7 +453,7 @@ async def test_a_hub_that_is_killed_while_influxdb_is_away_loses_no_receipted_re
                 answer = await server.query(counting)
                 return bool(answer) and answer[0].values[0][1] == 20
 
-            await eventually(stored, limit_s=20)
+            await eventually(stored)
 
 
 def publish_packs(port: int, packs: list[str]) -> None:

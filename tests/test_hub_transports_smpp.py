@@ -62,7 +62,7 @@ async def test_a_reply_that_is_brought_again_for_want_of_an_answer_keeps_its_nam
         await smsc.tell(mo=order)
         first = await next_event(events)  # taken, and not answered before the line breaks
         await smsc.tell(drop=True)
-        await eventually(lambda: len([line for line in smsc.heard if "bound" in line]) == 2, 10)
+        await eventually(lambda: len([line for line in smsc.heard if "bound" in line]) == 2)
         await eventually(lambda: is_ok(transport))
         await smsc.tell(mo=order)
         await smsc.tell(mo=order)
@@ -167,7 +167,7 @@ async def test_what_was_under_way_when_the_center_died_may_have_left(smsc: Smsc)
             await transport.send(message())
         assert not refused.value.maybe_sent
         await smsc.start()
-        await eventually(lambda: is_ok(transport), 10)
+        await eventually(lambda: is_ok(transport))
         assert await transport.send(message()) == ("m1",)
 
 
@@ -216,7 +216,7 @@ async def test_rubbish_from_the_center_does_not_stop_what_follows(smsc: Smsc) ->
 async def test_a_connection_that_breaks_comes_back_by_itself(smsc: Smsc) -> None:
     async with bound(smsc) as transport:
         await smsc.tell(drop=True)
-        await eventually(lambda: [line for line in smsc.heard if "bound" in line][1:], 10)
+        await eventually(lambda: [line for line in smsc.heard if "bound" in line][1:])
         await eventually(lambda: is_ok(transport))
         assert await transport.send(message())
 

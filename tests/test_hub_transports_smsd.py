@@ -138,8 +138,8 @@ async def test_texts_parts_reports_and_replies_through_the_real_daemon(
         Emulator(server_folder / "modem") as modem,
         daemon(server_folder, smsd_dsn, str(server_folder / "modem")),
     ):
-        await eventually(lambda: is_ok(transport), 60)
-        await eventually(lambda: has_signal(transport), 30)
+        await eventually(lambda: is_ok(transport))
+        await eventually(lambda: has_signal(transport))
         one = await transport.send(message())
         many = await transport.send(message(long_text))
         await asyncio.to_thread(modem.wait_sent, 3, 60)

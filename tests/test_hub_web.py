@@ -690,7 +690,7 @@ async def test_the_live_line_tells_changes_and_ends_with_the_hub(site: Site) -> 
     alert_id = str(uuid.uuid4())
     operator = await site.person("olga")
     heard: list[tuple[str, object]] = []
-    async with asyncio.timeout(10), operator.client.stream("GET", "/eventos", timeout=10) as line:
+    async with asyncio.timeout(60), operator.client.stream("GET", "/eventos", timeout=10) as line:
         assert line.headers["content-type"].startswith("text/event-stream")
         event = ""
         async for text in line.aiter_lines():

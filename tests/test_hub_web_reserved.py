@@ -94,7 +94,7 @@ async def test_the_live_line_names_no_alert_to_who_may_not_know_it(site: Site) -
 async def listen(site: Site, person: Person, alerts: list[Alert]) -> list[tuple[str, str | None]]:
     """What one console hears of the changes, in order."""
     heard: list[tuple[str, str | None]] = []
-    async with asyncio.timeout(10), person.client.stream("GET", "/eventos", timeout=10) as line:
+    async with asyncio.timeout(60), person.client.stream("GET", "/eventos", timeout=10) as line:
         event = ""
         async for text in line.aiter_lines():
             name, _, value = text.partition(": ")

@@ -58,7 +58,7 @@ class Workshop:
         assert status == 303, page
         draft = self.desk.drafts.get(address.rpartition("/")[2])
         assert draft is not None
-        await eventually(lambda: self.is_over(draft.draft_id), limit_s=30)
+        await eventually(lambda: self.is_over(draft.draft_id))
         return address
 
     def is_over(self, draft_id: str) -> bool:

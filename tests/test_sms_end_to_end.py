@@ -93,8 +93,13 @@ class World:
         assert bell.outlet is not None
         await bell.outlet.event(device, what, {}, Lane.ALARM)
         found = "select code from alerts where device_id = (select device_id from devices where source = $1)"
-        code = await eventually(lambda: self.pool.fetchval(found, device_urn(device)), 10)
+        code = await eventually(lambda: self.pool.fetchval(found, device_urn(device)))
         return str(code)
+
+    async def waiting(self) -> int:
+        """How many texts are still to leave."""
+        queued = "select count(*) from notifications where state = 'queued'"
+        return int(await self.pool.fetchval(queued))
 
     async def moves(self) -> list[tuple[str, str, str]]:
         rows = await self.pool.fetch("select author, move, note from alert_log order by log_id")
@@ -135,7 +140,7 @@ async def world(
     with Emulator(port, message_s=message_s) as modem:
         async with hub_process(folder / "hub", *options, environment=environment) as hub:
             opened = World(hub, pool, broker, modem, folder)
-            await eventually(lambda: is_up(pool), 20)
+            await eventually(lambda: is_up(pool))
             yield opened
             assert await hub.stop() == 0
 
@@ -187,7 +192,7 @@ async def test_a_press_is_texted_answered_and_shown_at_the_button(
         gateway(here),
     ):
         code = await here.press(bell)
-        await eventually(lambda: len(here.modem.texts()) >= 4, 10)
+        await eventually(lambda: len(here.modem.texts()) >= 4)
         # the guard on duty first, then the group's base and its guide; each of them once
         assert [to for to, _ in here.modem.texts()] == [DUTY, EVA, LUIS, ANA]
         happened_at = await pool.fetchval("select happened_at from alerts")
@@ -198,18 +203,18 @@ async def test_a_press_is_texted_answered_and_shown_at_the_button(
         assert {text for _, text in here.modem.texts()} == {said}
         # the network's reports reach the ledger
         delivered = "select bool_and(is_delivered) from notifications where purpose = 'alert'"
-        await eventually(lambda: pool.fetchval(delivered), 10)
+        await eventually(lambda: pool.fetchval(delivered))
         here.modem.receive(ANA, f"1 {code}")
-        await eventually(lambda: pool.fetchval("select state = 'acknowledged' from alerts"), 10)
+        await eventually(lambda: pool.fetchval("select state = 'acknowledged' from alerts"))
         assert await pool.fetchval("select due_at is null from escalations")
         assert ("Ana Rojas (SMS)", "acknowledge", f"por SMS: «1 {code}»") in await here.moves()
         # the light at the button, and the gateway's answer
-        await eventually(lambda: any(feedback is Feedback.ON_ITS_WAY for _, feedback in bell.feedback), 10)
-        await eventually(lambda: any(leaf == "result" for leaf, _ in heard), 10)
+        await eventually(lambda: any(feedback is Feedback.ON_ITS_WAY for _, feedback in bell.feedback))
+        await eventually(lambda: any(leaf == "result" for leaf, _ in heard))
         [command] = [payload for leaf, payload in heard if leaf == "command"]
         assert (command["name"], command["arguments"]["feedback"]) == ("show_feedback", "on_its_way")
-        await eventually(lambda: pool.fetchval("select state = 'done' from commands"), 10)
-        await eventually(lambda: len(here.got(ANA)) == 2, 10)
+        await eventually(lambda: pool.fetchval("select state = 'done' from commands"))
+        await eventually(lambda: len(here.got(ANA)) == 2)
         assert here.got(ANA)[1].startswith("Recibido")
 
 
@@ -223,7 +228,7 @@ async def test_a_long_text_leaves_part_by_part_and_is_delivered_when_all_of_it_i
             " created_at) select gen_random_uuid(), contact_id, name, 4, $1, now(), now() from contacts",
             text,
         )
-        await eventually(lambda: pool.fetchval("select bool_and(is_delivered) from notifications"), 20)
+        await eventually(lambda: pool.fetchval("select bool_and(is_delivered) from notifications"))
         assert sorted(here.modem.texts()) == [(to, text.replace("ú", "u")) for to in (ANA, LUIS, EVA)]
         parts = [sent.submit.concat for sent in here.modem.sent]
         numbers = [part.number for part in parts if part is not None]
@@ -237,7 +242,7 @@ async def test_nobody_replies_and_the_next_step_goes_out(
 ) -> None:
     async with world(server_folder, dsn, pool, mosquitto, wait_s=SHORT_S) as here, gateway(here):
         code = await here.press(bell)
-        await eventually(lambda: len(here.got(EVA)) == 2, 20)
+        await eventually(lambda: len(here.got(EVA)) == 2)
         assert re.match(f"SIN ACUSE HACE 2 s {code} PANICO Camino Ñuñoa 12", here.got(DUTY)[1])
         assert re.match(f"SIN ACUSE HACE 4 s {code} PANICO Camino Ñuñoa 12", here.got(EVA)[1])
         steps = [note for author, move, note in await here.moves() if move == "escalated"]
@@ -260,7 +265,7 @@ async def test_a_modem_dropped_in_the_middle_is_taken_over_and_nobody_is_told_th
         await here.press(bell)
         await asyncio.to_thread(here.modem.wait_sent, 20)
         here.modem.unplug()
-        await eventually(lambda: pool.fetchval("select bool_and(state = 'sent') from notifications"), 30)
+        await eventually(lambda: pool.fetchval("select bool_and(state = 'sent') from notifications"))
         by_modem = [sent.submit.recipient for sent in here.modem.sent]
     by_operator = ["+" + line["to"].lstrip("+") for line in smsc.submits()]
     await smsc.kill()
@@ -318,11 +323,13 @@ async def assert_expected_time_is_shown(here: World, code: str) -> None:
             page = (await client.get(f"/alertas/{alert_id}")).text
             return EXPECTED.search(page)
 
-        found = await eventually(shown, 10)
-    now = datetime.now(SANTIAGO)
-    waiting = await here.pool.fetchval("select count(*) from notifications where state = 'queued'")
-    at = datetime.combine(now, time.fromisoformat(found[1]), SANTIAGO)
-    assert 0.35 * waiting <= (at - now).total_seconds() <= 0.8 * waiting + 5
+        before, began = await here.waiting(), datetime.now(SANTIAGO)
+        found = await eventually(shown)
+        after, ended = await here.waiting(), datetime.now(SANTIAGO)
+    at = datetime.combine(ended, time.fromisoformat(found[1]), SANTIAGO)
+    # whenever it was worked out in between; the modem's pace was measured, on a machine that may be busy
+    assert (at - began).total_seconds() >= 0.35 * after
+    assert (at - ended).total_seconds() <= 0.8 * before + 5
 
 
 async def test_a_sim_at_its_limit_still_takes_the_guards_of_a_life_alert(
@@ -336,9 +343,9 @@ async def test_a_sim_at_its_limit_still_takes_the_guards_of_a_life_alert(
         await here.press(bell, "caseta-1", "tamper.detected")
         await asyncio.to_thread(here.modem.wait_sent, 8)
         waiting = "select count(*) from notifications where state = 'queued' and error like '%límite%'"
-        await eventually(lambda: pool.fetchval(waiting), 10)
+        await eventually(lambda: pool.fetchval(waiting))
         urgent = await here.press(bell, "boton-2")
-        await eventually(lambda: any(f" {urgent} " in text for text in here.got(DUTY)), 3)
+        await eventually(lambda: any(f" {urgent} " in text for text in here.got(DUTY)))
         assert await pool.fetchval("select is_ok and not is_open from transport_states")
         assert await pool.fetchval("select max(attempts) from notifications") <= 3
         # the others go as the operator allows, one in six seconds

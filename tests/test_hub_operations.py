@@ -310,7 +310,16 @@ def test_problems_say_what_to_do() -> None:
 
 @pytest.mark.parametrize(
     ("text", "is_person"),
-    [("12.345.678-5", True), ("12345678-k", True), ("parte A-004512", False), ("OPF-2027-0014", False)],
+    [
+        ("12.345.678-5", True),
+        ("12345678-k", True),
+        ("de 12345678K", True),
+        ("12.345.678 5", True),
+        ("9.876.5432", True),
+        ("parte A-004512", False),
+        ("OPF-2027-0014", False),
+        ("vale 12.345.678 pesos", False),
+    ],
 )
 def test_a_rut_is_seen(text: str, is_person: bool) -> None:
     assert names_a_person(text) is is_person

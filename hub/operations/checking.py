@@ -8,7 +8,11 @@ from hub.operations.model import Draft, Institution
 
 LONGEST = timedelta(days=3)
 MAX_POINTS = 60
-_RUT = re.compile(r"\b\d{1,2}\.?\d{3}\.?\d{3}\s?-\s?[\dkK]\b")
+_RUT = re.compile(
+    r"\b(?:\d{1,2}\.\d{3}\.\d{3}\s?-?\s?[\dkK]"  # with its dots, the hyphen is often left out
+    r"|\d{1,2}\.?\d{3}\.?\d{3}\s?-\s?[\dkK]"
+    r"|\d{7,8}[kK])\b"
+)
 
 
 def names_a_person(text: str) -> bool:

@@ -52,6 +52,7 @@ from hub.notify.transports import Inbound
 from hub.notify.transports.modem import figures
 from hub.notify.transports.spec import HttpSpec, read_secret
 from hub.notify.watching import Watched
+from hub.operations import series
 from hub.operations.linking import Linking
 from hub.papers.desk import Desk
 from hub.papers.making import Workshop
@@ -459,6 +460,7 @@ def _intake_loops(parts: Parts) -> list[Loop]:
         rollup_loop(intake.telemetry, hub.pool, clock),
         Linking(hub.pool, codes).run_loop(clock),
         sheets.sheets_loop(hub.pool, clock, codes),
+        series.plan_loop(hub.pool, clock),
         *parts.store_loops,
     ]
     if hub.settings.jetstream:

@@ -162,7 +162,9 @@ async def task(connection: Connection, item: Task, bearer: Bearer) -> None:
     await _open_operation(connection, item.operation_id, bearer.institution)
     known = await connection.fetchval(
         "update operation_tasks set done_at = case when $3 then $4::timestamptz end,"
-        " done_by = case when $3 then $5::text end where operation_id = $1 and position = $2 returning true",
+        " done_by = case when $3 then $5::text end,"
+        " dropped_because = case when $3 then '' else dropped_because end"
+        " where operation_id = $1 and position = $2 returning true",
         item.operation_id,
         item.position,
         item.is_done,

@@ -66,7 +66,9 @@ async def plan(pool: Pool, sheet: Sheet, spot: Spot, *, author: str, now: dateti
                 draft,
                 legal_basis=like.legal_basis,
                 institutions=tuple(replace(one, present=None, signed_at=None) for one in like.institutions),
-                tasks=tuple(replace(one, done_at=None, done_by=None) for one in like.tasks),
+                tasks=tuple(
+                    replace(one, done_at=None, done_by=None, dropped_because="") for one in like.tasks
+                ),
                 plan_id=like.plan_id,
                 objective=like.objective,
                 activity=like.activity,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from hub.operations.model import Dossier, Inspection
+from hub.operations.model import Dossier, Inspection, Task
 from hub.operations.reading import totals
 from hub.operations.words import (
     ACTING,
@@ -123,10 +123,16 @@ def _points(dossier: Dossier) -> Part:
 
 def _tasks(dossier: Dossier) -> Part:
     rows = [
-        (PHASES[task.phase], task.task, task.institution, "sí" if task.done_at else "no")
+        (PHASES[task.phase], task.task, task.institution, _done(task))
         for task in dossier.operation.draft.tasks
     ]
     return _table("Tareas", "Sin tareas.", ("Fase", "Tarea", "Institución", "Hecha"), rows)
+
+
+def _done(task: Task) -> str:
+    if task.dropped_because:
+        return f"no: {task.dropped_because}"
+    return "sí" if task.done_at else "no"
 
 
 def _inspections(inspections: Sequence[Inspection]) -> Part:

@@ -34,12 +34,18 @@ def add_operations(
     season.add_argument("last", type=_day, metavar="HASTA", help="AAAA-MM-DD")
     season.add_argument("--name", metavar="NOMBRE", default="Época estival")
     season.set_defaults(act=_season)
+    repeat = actions.add_parser("repeat", help="repite un operativo programado según una regla iCalendar")
+    repeat.add_argument("folio", metavar="FOLIO")
+    repeat.add_argument("rule", metavar="REGLA", help="por ejemplo «FREQ=WEEKLY;BYDAY=FR,SA;UNTIL=20270315»")
+    repeat.set_defaults(act=_repeat)
+    again = actions.add_parser("series", help="muestra los operativos que se repiten")
+    again.set_defaults(act=_series)
     listed = actions.add_parser("list", help="muestra los operativos más nuevos")
     listed.set_defaults(act=_list)
     show = actions.add_parser("acta", help="escribe el acta de un operativo como texto")
     show.add_argument("folio", metavar="FOLIO")
     show.set_defaults(act=_acta)
-    for action in (load, sectors, season, listed, show):
+    for action in (load, sectors, season, repeat, again, listed, show):
         add_server_options(action)
 
 
@@ -140,6 +146,36 @@ async def _season(settings: HubSettings, arguments: argparse.Namespace) -> int:
             print(f"operations season: {error}", file=sys.stderr)
             return 1
     print(f"{arguments.season}: del {arguments.first} al {arguments.last}")
+    return 0
+
+
+async def _repeat(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
+    from hub.operations import series
+    from hub.operations.model import OperationError
+    from hub.operations.recurrence import words
+
+    async with open_database(settings) as pool:
+        try:
+            found, count = await series.repeat(
+                pool, arguments.folio, arguments.rule, author=AUTHOR, now=datetime.now(UTC)
+            )
+        except OperationError as error:
+            print(f"operations repeat: {error}", file=sys.stderr)
+            return 1
+    print(f"{arguments.folio} se repite {words(found.rule)}; {count} más quedaron programados")
+    return 0
+
+
+async def _series(settings: HubSettings, _arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
+    from hub.operations import series
+    from hub.operations.recurrence import words
+
+    async with open_database(settings) as pool:
+        for one in await series.listed(pool, datetime.now(UTC)):
+            state = "terminó" if one.ended_at else one.problem or f"próximo: {one.next_folio or 'ninguno'}"
+            print(f"{one.name}: {words(one.rule)}; {one.planned} programados; {state}")
     return 0
 
 

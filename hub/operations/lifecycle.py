@@ -80,9 +80,9 @@ def _close(dossier: Dossier) -> Iterator[str]:
     for one in draft.institutions:
         if one.present is None:
             yield f"cuántas personas de {one.name} estuvieron"
-    undone = [task for task in draft.tasks if task.done_at is None]
+    undone = [task for task in draft.tasks if task.done_at is None and not task.dropped_because]
     if undone:
-        yield f"marcar {len(undone)} {'tarea' if len(undone) == 1 else 'tareas'} o quitarlas con su motivo"
+        yield f"marcar {len(undone)} {'tarea' if len(undone) == 1 else 'tareas'}, o anotar por qué no se hizo"
     unseen = [point.name or point.id for point in draft.points if point.visited_at is None]
     if unseen and len(unseen) == len(draft.points):
         yield "qué puntos se visitaron"

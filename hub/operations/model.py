@@ -56,6 +56,8 @@ class Task:
     position: int = 0
     done_at: datetime | None = None
     done_by: str | None = None
+    dropped_because: str = ""
+    """Why it was not done; empty: nobody left it out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -62,7 +62,7 @@ async def _operation(executor: Executor, row: Any) -> Operation:
         id_,
     )
     tasks = await executor.fetch(
-        "select phase, task, institution, position, done_at, done_by from operation_tasks"
+        "select phase, task, institution, position, done_at, done_by, dropped_because from operation_tasks"
         " where operation_id = $1 order by position",
         id_,
     )
@@ -220,6 +220,7 @@ class Filter:
     first: date | None = None
     end: date | None = None
     institution: str = ""
+    season: str = ""
 
 
 _LIST = """
@@ -235,8 +236,9 @@ where ($1 = '' or o.state = $1) and ($2 = '' or o.sector = $2) and ($3 = '' or o
   and ($4::timestamptz is null or o.planned_start >= $4) and ($5::timestamptz is null or o.planned_start < $5)
   and ($6 = '' or exists (select from operation_institutions i
     where i.operation_id = o.operation_id and i.institution = $6))
-  and ($7::timestamptz is null or (o.planned_start, o.folio) < ($7, $8))
-order by o.planned_start desc, o.folio desc limit $9
+  and ($7 = '' or o.season = $7)
+  and ($8::timestamptz is null or (o.planned_start, o.folio) < ($8, $9))
+order by o.planned_start desc, o.folio desc limit $10
 """
 
 
@@ -253,6 +255,7 @@ async def listed(
         wanted.first and local_midnight(wanted.first),
         wanted.end and local_midnight(wanted.end),
         wanted.institution,
+        wanted.season,
         *(before or (None, "")),
         limit,
     )
@@ -274,6 +277,24 @@ async def area_of(executor: Executor, sector: str) -> Mapping[str, Any] | None:
     """The outline of a sector, if it is known."""
     text = await executor.fetchval("select area from sectors where sector = $1", sector)
     return json.loads(text) if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class Season:
+    """First and last local day, both included."""
+
+    season: str
+    name: str
+    starts_on: date
+    ends_on: date
+
+
+async def seasons(executor: Executor) -> list[Season]:
+    """The newest first."""
+    rows = await executor.fetch(
+        "select season, name, starts_on, ends_on from seasons order by starts_on desc limit 100"
+    )
+    return [Season(**dict(row)) for row in rows]
 
 
 async def season_on(executor: Executor, day: date) -> str | None:

@@ -109,26 +109,33 @@ async def change(
     """Replace the plan while nothing was done yet. Raises :class:`OperationError`."""
     async with pool.acquire() as connection, connection.transaction():
         operation = await _locked(connection, folio, version)
-        if operation.state not in CHANGEABLE:
-            state = STATES[operation.state].lower()
-            raise OperationError(f"{folio} está «{state}»: su plan ya no se cambia")
-        await _check(connection, draft)
-        id_ = operation.operation_id
-        names = (
-            "kind name sector area planned_start planned_end legal_basis plan_id objective activity season"
-            " series_id hot_spot origin_since origin_until remarks is_drill"
-        ).split()
-        pairs = ", ".join(f"{name} = ${place}" for place, name in enumerate(names, 2))
-        await connection.execute(
-            f"update operations set {pairs} where operation_id = $1",  # noqa: S608  (names of ours)
-            id_,
-            *_columns(draft),
-        )
-        for table in ("operation_institutions", "operation_points", "operation_tasks"):
-            await connection.execute(f"delete from {table} where operation_id = $1", id_)  # noqa: S608
-        await _parts(connection, id_, draft)
-        await _touch(connection, operation, now, author, "change")
-        return await reading.by_id(connection, id_)
+        return await change_within(connection, operation, draft, author=author, now=now)
+
+
+async def change_within(
+    connection: Connection, operation: Operation, draft: Draft, *, author: str, now: datetime, note: str = ""
+) -> Operation:
+    """The same inside of the caller's transaction, which has locked the operation."""
+    if operation.state not in CHANGEABLE:
+        state = STATES[operation.state].lower()
+        raise OperationError(f"{operation.folio} está «{state}»: su plan ya no se cambia")
+    await _check(connection, draft)
+    id_ = operation.operation_id
+    names = (
+        "kind name sector area planned_start planned_end legal_basis plan_id objective activity season"
+        " series_id hot_spot origin_since origin_until remarks is_drill"
+    ).split()
+    pairs = ", ".join(f"{name} = ${place}" for place, name in enumerate(names, 2))
+    await connection.execute(
+        f"update operations set {pairs} where operation_id = $1",  # noqa: S608  (names of ours)
+        id_,
+        *_columns(draft),
+    )
+    for table in ("operation_institutions", "operation_points", "operation_tasks"):
+        await connection.execute(f"delete from {table} where operation_id = $1", id_)  # noqa: S608
+    await _parts(connection, id_, draft)
+    await _touch(connection, operation, now, author, "change", note=note)
+    return await reading.by_id(connection, id_)
 
 
 async def move(
@@ -146,33 +153,47 @@ async def move(
     Closing makes the acta's text from the records as they stand, and keeps its SHA-256.
     """
     async with pool.acquire() as connection, connection.transaction():
-        operation = await _locked(connection, folio, version)
-        after = MOVES.get((operation.state, step))
-        if after is None:
-            raise OperationError(f"{folio} está «{STATES[operation.state].lower()}»; eso no se puede ahora")
-        dossier = await reading.dossier(connection, folio)
-        if lacks := list(missing(dossier, step)):
-            raise OperationError(f"antes falta: {'; '.join(lacks)}")
-        note = _note(note)
-        if step is Move.SUSPEND and not note:
-            raise OperationError("diga por qué se suspende")
-        await connection.execute(
-            "update operations set state = $2,"
-            " started_at = case $2 when 'in_progress' then $3 when 'planned' then null else started_at end,"
-            " ended_at = case $2 when 'executed' then greatest($3, started_at) when 'planned' then null"
-            " else ended_at end,"
-            " suspended_because = case $2 when 'suspended' then $4 else '' end,"
-            " closed_at = case $2 when 'closed' then $3 end, acta_folio = case $2 when 'closed' then $5 end,"
-            " acta_sha256 = case $2 when 'closed' then $6 else '' end where operation_id = $1",
-            operation.operation_id,
-            after.value,
-            now,
-            note,
-            f"ACTA-{folio}",
-            digest(dossier) if step is Move.CLOSE else "",
-        )
-        await _touch(connection, operation, now, author, step.value, after.value, note)
-        return await reading.by_id(connection, operation.operation_id)
+        return await move_within(connection, folio, step, version=version, author=author, now=now, note=note)
+
+
+async def move_within(
+    connection: Connection,
+    folio: str,
+    step: Move,
+    *,
+    version: int,
+    author: str,
+    now: datetime,
+    note: str = "",
+) -> Operation:
+    """The same inside of the caller's transaction."""
+    operation = await _locked(connection, folio, version)
+    after = MOVES.get((operation.state, step))
+    if after is None:
+        raise OperationError(f"{folio} está «{STATES[operation.state].lower()}»; eso no se puede ahora")
+    dossier = await reading.dossier(connection, folio)
+    if lacks := list(missing(dossier, step)):
+        raise OperationError(f"antes falta: {'; '.join(lacks)}")
+    note = _note(note)
+    if step is Move.SUSPEND and not note:
+        raise OperationError("diga por qué se suspende")
+    await connection.execute(
+        "update operations set state = $2,"
+        " started_at = case $2 when 'in_progress' then $3 when 'planned' then null else started_at end,"
+        " ended_at = case $2 when 'executed' then greatest($3, started_at) when 'planned' then null"
+        " else ended_at end,"
+        " suspended_because = case $2 when 'suspended' then $4 else '' end,"
+        " closed_at = case $2 when 'closed' then $3 end, acta_folio = case $2 when 'closed' then $5 end,"
+        " acta_sha256 = case $2 when 'closed' then $6 else '' end where operation_id = $1",
+        operation.operation_id,
+        after.value,
+        now,
+        note,
+        f"ACTA-{folio}",
+        digest(dossier) if step is Move.CLOSE else "",
+    )
+    await _touch(connection, operation, now, author, step.value, after.value, note)
+    return await reading.by_id(connection, operation.operation_id)
 
 
 def digest(dossier: Dossier) -> str:
@@ -237,7 +258,7 @@ async def tick(
         operation = await _running(connection, folio, also=("planned", "confirmed"))
         id_ = operation.operation_id
         await connection.execute(
-            "update operation_tasks set done_at = $3, done_by = $4"
+            "update operation_tasks set done_at = $3, done_by = $4, dropped_because = ''"
             " where operation_id = $1 and position = any($2::smallint[]) and done_at is null",
             *(id_, list(tasks), now, author),
         )
@@ -248,6 +269,26 @@ async def tick(
             *(id_, list(visited), list(cleared), now),
         )
         await _touch(connection, operation, now, author, "task")
+
+
+async def drop_task(
+    pool: Pool, folio: str, position: int, reason: str, *, author: str, now: datetime
+) -> None:
+    """Say why a task was not done: the acta shows it with its reason. Raises :class:`OperationError`."""
+    reason = _note(reason)
+    if not reason:
+        raise OperationError("diga por qué no se hizo la tarea")
+    async with pool.acquire() as connection, connection.transaction():
+        operation = await _running(connection, folio)
+        task = await connection.fetchval(
+            "update operation_tasks set dropped_because = $3"
+            " where operation_id = $1 and position = $2 and done_at is null returning task",
+            *(operation.operation_id, position, reason),
+        )
+        if task is None:
+            raise OperationError("esa tarea ya está hecha o no existe")
+        note = f"{task}: {reason}"[:MAX_NOTE]
+        await _touch(connection, operation, now, author, "drop", note=note)
 
 
 async def sign(pool: Pool, folio: str, institution: str, *, author: str, now: datetime) -> None:

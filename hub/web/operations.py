@@ -7,9 +7,10 @@ from datetime import date, datetime, timedelta
 from math import cos, radians
 from typing import Annotated, Any
 
+from fastapi import Path
 from pydantic import BaseModel, Field
 
-from hub.operations import lifecycle, reading
+from hub.operations import lifecycle, reading, recurrence, series
 from hub.operations.lifecycle import Move, Offer
 from hub.operations.model import Area, Dossier, Draft, Institution, Operation, Point, Task
 from hub.operations.places import polygons
@@ -19,6 +20,9 @@ from hub.plan.periods import SANTIAGO
 from hub.web.context import Console
 from hub.web.problem import Problem
 
+Folio = Annotated[str, Path(max_length=40, pattern=r"^[A-Z]+-\d{4}-\d+$")]
+MONTH_ROWS = 2000
+"""Operations of a month that its page shows: some hundreds where there are many."""
 ROWS = 6
 """Lines of institutions and of points that the form has; a file can bring more."""
 MOVE_WORDS: Mapping[str, str] = {
@@ -137,6 +141,8 @@ class View:
     offers: Sequence[Offer]
     totals: Sequence[reading.Total]
     sketch: Sketch | None
+    repeats: str
+    """How it comes again, in words; empty for one that stands alone."""
 
     @property
     def is_running(self) -> bool:
@@ -162,7 +168,9 @@ async def load_view(console: Console, folio: str) -> View:
     area = operation.draft.area or await reading.area_of(console.pool, operation.draft.sector)
     cases = await console.pool.fetch(_CASES, operation.operation_id)
     drawn = sketch(area, operation.draft.points, [(row["latitude"], row["longitude"]) for row in cases])
-    return View(dossier, lifecycle.offers(dossier), reading.totals(dossier), drawn)
+    series_id = operation.draft.series_id
+    repeats = recurrence.words(await series.rule_of(console.pool, series_id)) if series_id else ""
+    return View(dossier, lifecycle.offers(dossier), reading.totals(dossier), drawn, repeats)
 
 
 # ---------------------------------------------------------------------------------------------- form
@@ -340,8 +348,14 @@ def _instant(text: str, console: Console, what: str) -> datetime:
         raise Problem(422, f"Falta el {what}: escriba fecha y hora.") from None
 
 
-def filter_of(first: date, end: date, sector: str, state: str, kind: str) -> Filter:
-    return Filter(state=state, sector=sector, kind=kind, first=first, end=end)
+def filter_of(first: date, end: date, sector: str, state: str, kind: str, season: str) -> Filter:
+    return Filter(state=state, sector=sector, kind=kind, first=first, end=end, season=season)
+
+
+def sentence(error: Exception) -> str:
+    """An error's words as a sentence."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 MOVES = {move.value: move for move in Move}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Path, Query, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from hub.operations import acta, reading, service
@@ -30,7 +30,7 @@ from hub.web import operations as views
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console
 from hub.web.frame import shown
-from hub.web.operations import OperationForm
+from hub.web.operations import Folio, OperationForm, sentence
 from hub.web.permissions import Permission
 from hub.web.problem import Problem
 from hub.web.sessions import Session
@@ -42,7 +42,6 @@ _SEES = [Depends(allowed(Permission.SEE_OPERATIONS))]
 _PLANS = [Depends(allowed(Permission.PLAN_OPERATIONS))]
 _RECORDS = [Depends(allowed(Permission.RECORD_INSPECTIONS))]
 _LINKS = [Depends(allowed(Permission.LINK_ALERTS))]
-_Folio = Annotated[str, Path(max_length=40, pattern=r"^[A-Z]+-\d{4}-\d+$")]
 _Short = Annotated[str, Query(max_length=80)]
 
 _WORDS = {
@@ -70,18 +69,23 @@ async def listed(
     sector: _Short = "",
     estado: _Short = "",
     tipo: _Short = "",
+    temporada: _Short = "",
 ) -> Response:
     today = console.now().astimezone(SANTIAGO).date()
     first, end = views.month_days(mes, today)
-    wanted = views.filter_of(first, end, sector, estado, tipo)
-    lines = await reading.listed(console.pool, wanted, limit=400)
+    wanted = views.filter_of(first, end, sector, estado, tipo, temporada)
+    lines = await reading.listed(console.pool, wanted, limit=views.MONTH_ROWS)
+    seasons = await reading.seasons(console.pool)
     values = {
         **_WORDS,
         "section": "operativos",
         "month": views.month_of(first, lines, today),
         "lines": lines,
         "sectors": await reading.sectors(console.pool),
-        "chosen": {"sector": sector, "estado": estado, "tipo": tipo},
+        "is_cut": len(lines) == views.MONTH_ROWS,
+        "seasons": seasons,
+        "running": [one for one in seasons if one.starts_on < end and one.ends_on >= first],
+        "chosen": {"sector": sector, "estado": estado, "tipo": tipo, "temporada": temporada},
         "today": today,
     }
     return await shown(console, session, "operations.html", values)
@@ -131,14 +135,9 @@ async def plan(console: TheConsole, session: Changing, form: Annotated[Operation
         draft = views.draft_of(form, console, await _plan_id(console))
         operation = await service.plan(console.pool, draft, author=login, now=now)
     except (OperationError, Problem) as error:
-        return await _form_page(console, session, form, error=_sentence(error))
+        return await _form_page(console, session, form, error=sentence(error))
     await audit.record(console.pool, now, login, audit.Action.OPERATION_CHANGED, operation.folio, "plan")
     return RedirectResponse(f"/operativos/{operation.folio}", status_code=303)
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 # --------------------------------------------------------------------------------------------- one
@@ -150,7 +149,7 @@ async def _page(
     try:
         view = await views.load_view(console, folio)
     except OperationError as gone:
-        raise Problem(404, _sentence(gone)) from gone
+        raise Problem(404, sentence(gone)) from gone
     now = console.now()
     if console.reads.is_new(session.session_id, f"operation:{folio}", now):
         await audit.record(console.pool, now, session.user.login, audit.Action.OPERATION_READ, folio)
@@ -160,22 +159,22 @@ async def _page(
 
 
 @router.get("/{folio}", dependencies=_SEES)
-async def page(console: TheConsole, session: SignedIn, folio: _Folio) -> Response:
+async def page(console: TheConsole, session: SignedIn, folio: Folio) -> Response:
     return await _page(console, session, folio)
 
 
 @router.get("/{folio}/cambiar", dependencies=_PLANS)
-async def change_page(console: TheConsole, session: SignedIn, folio: _Folio) -> Response:
+async def change_page(console: TheConsole, session: SignedIn, folio: Folio) -> Response:
     try:
         operation = await reading.find(console.pool, folio)
     except OperationError as gone:
-        raise Problem(404, _sentence(gone)) from gone
+        raise Problem(404, sentence(gone)) from gone
     return await _form_page(console, session, views.form_of(operation, console), folio)
 
 
 @router.post("/{folio}/cambiar", dependencies=_PLANS)
 async def change(
-    console: TheConsole, session: Changing, folio: _Folio, form: Annotated[OperationForm, Form()]
+    console: TheConsole, session: Changing, folio: Folio, form: Annotated[OperationForm, Form()]
 ) -> Response:
     now, login = console.now(), session.user.login
     try:
@@ -183,7 +182,7 @@ async def change(
         draft = views.draft_of(form, console, await _plan_id(console) or old.plan_id, old)
         await service.change(console.pool, folio, draft, version=form.version, author=login, now=now)
     except (OperationError, Problem) as error:
-        return await _form_page(console, session, form, folio, _sentence(error))
+        return await _form_page(console, session, form, folio, sentence(error))
     return await _done(console, session, folio, "change")
 
 
@@ -197,7 +196,7 @@ async def _done(console: Console, session: Session, folio: str, what: str) -> Re
 async def move(
     console: TheConsole,
     session: Changing,
-    folio: _Folio,
+    folio: Folio,
     paso: Annotated[str, Form(max_length=20)],
     version: Annotated[int, Form()],
     motivo: Annotated[str, Form(max_length=500)] = "",
@@ -216,12 +215,12 @@ async def move(
         )
     except OperationError as error:
         status = 409 if isinstance(error, StaleError) else 422
-        return await _page(console, session, folio, _sentence(error), status)
+        return await _page(console, session, folio, sentence(error), status)
     return await _done(console, session, folio, paso)
 
 
 @router.post("/{folio}/registrar", dependencies=_RECORDS)
-async def record(request: Request, console: TheConsole, session: Changing, folio: _Folio) -> Response:
+async def record(request: Request, console: TheConsole, session: Changing, folio: Folio) -> Response:
     """Fields ``presentes:<institution>`` and ``total:<kind>:<institution>``; empty ones change nothing."""
     form = await request.form()
     present: dict[str, int] = {}
@@ -245,7 +244,7 @@ async def record(request: Request, console: TheConsole, session: Changing, folio
             now=console.now(),
         )
     except (OperationError, Problem) as error:
-        return await _page(console, session, folio, _sentence(error), 422)
+        return await _page(console, session, folio, sentence(error), 422)
     return await _done(console, session, folio, "count")
 
 
@@ -259,7 +258,7 @@ def _number(text: str) -> int:
 async def tick(
     console: TheConsole,
     session: Changing,
-    folio: _Folio,
+    folio: Folio,
     tarea: Annotated[list[int], Form()] = [],  # noqa: B006  (FastAPI copies it)
     visitado: Annotated[list[str], Form()] = [],  # noqa: B006
     despejado: Annotated[list[str], Form()] = [],  # noqa: B006
@@ -275,18 +274,35 @@ async def tick(
             now=console.now(),
         )
     except OperationError as error:
-        return await _page(console, session, folio, _sentence(error), 422)
+        return await _page(console, session, folio, sentence(error), 422)
     return await _done(console, session, folio, "tick")
+
+
+@router.post("/{folio}/omitir", dependencies=_RECORDS)
+async def drop_task(
+    console: TheConsole,
+    session: Changing,
+    folio: Folio,
+    tarea: Annotated[int, Form(ge=1, le=999)],
+    motivo: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    try:
+        await service.drop_task(
+            console.pool, folio, tarea, motivo, author=session.user.login, now=console.now()
+        )
+    except OperationError as error:
+        return await _page(console, session, folio, sentence(error), 422)
+    return await _done(console, session, folio, "drop")
 
 
 @router.post("/{folio}/firmar", dependencies=_PLANS)
 async def sign(
-    console: TheConsole, session: Changing, folio: _Folio, institucion: Annotated[str, Form(max_length=80)]
+    console: TheConsole, session: Changing, folio: Folio, institucion: Annotated[str, Form(max_length=80)]
 ) -> Response:
     try:
         await service.sign(console.pool, folio, institucion, author=session.user.login, now=console.now())
     except OperationError as error:
-        return await _page(console, session, folio, _sentence(error), 422)
+        return await _page(console, session, folio, sentence(error), 422)
     return await _done(console, session, folio, "sign")
 
 
@@ -294,7 +310,7 @@ async def sign(
 async def link(
     console: TheConsole,
     session: Changing,
-    folio: _Folio,
+    folio: Folio,
     alerta: Annotated[str, Form(max_length=12)],
     relacion: Annotated[str, Form(max_length=12)],
     motivo: Annotated[str, Form(max_length=500)] = "",
@@ -310,7 +326,7 @@ async def link(
             now=console.now(),
         )
     except OperationError as error:
-        return await _page(console, session, folio, _sentence(error), 422)
+        return await _page(console, session, folio, sentence(error), 422)
     return await _done(console, session, folio, "link")
 
 
@@ -318,7 +334,7 @@ async def link(
 async def unlink(
     console: TheConsole,
     session: Changing,
-    folio: _Folio,
+    folio: Folio,
     vinculo: Annotated[int, Form(ge=1)],
     motivo: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
@@ -327,7 +343,7 @@ async def unlink(
             console.pool, folio, vinculo, motivo, author=session.user.login, now=console.now()
         )
     except OperationError as error:
-        return await _page(console, session, folio, _sentence(error), 422)
+        return await _page(console, session, folio, sentence(error), 422)
     return await _done(console, session, folio, "unlink")
 
 
@@ -335,12 +351,12 @@ async def unlink(
 
 
 @router.get("/{folio}/acta", dependencies=_SEES)
-async def acta_page(console: TheConsole, session: SignedIn, folio: _Folio) -> Response:
+async def acta_page(console: TheConsole, session: SignedIn, folio: Folio) -> Response:
     """The acta as its records give it now; of a closed one, whether it is still what was signed."""
     try:
         dossier = await reading.dossier(console.pool, folio)
     except OperationError as gone:
-        raise Problem(404, _sentence(gone)) from gone
+        raise Problem(404, sentence(gone)) from gone
     operation = dossier.operation
     values = {
         **_WORDS,

@@ -145,6 +145,7 @@ class Inspection:
     note: str
     author: str
     recorded_at: datetime
+    is_corrected: bool = False
     infringements: Sequence[Infringement] = ()
     seizures: Sequence[Seizure] = ()
     referrals: Sequence[tuple[str, str]] = ()

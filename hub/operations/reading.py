@@ -168,6 +168,7 @@ async def _inspections(executor: Executor, operation_id: uuid.UUID) -> list[Insp
     return [
         Inspection(
             **{name: row[name] for name in plain},
+            is_corrected=row["replaces"] is not None,
             infringements=[Infringement(**one) for one in fines.get(row["inspection_id"], ())],
             seizures=[
                 Seizure(holders=held.get(one.pop("seizure_id"), ()), **one)

@@ -134,7 +134,7 @@ async def change_within(
     for table in ("operation_institutions", "operation_points", "operation_tasks"):
         await connection.execute(f"delete from {table} where operation_id = $1", id_)  # noqa: S608
     await _parts(connection, id_, draft)
-    await _touch(connection, operation, now, author, "change", note=note)
+    await touch(connection, operation, now, author, "change", note=note)
     return await reading.by_id(connection, id_)
 
 
@@ -174,7 +174,7 @@ async def move_within(
     dossier = await reading.dossier(connection, folio)
     if lacks := list(missing(dossier, step)):
         raise OperationError(f"antes falta: {'; '.join(lacks)}")
-    note = _note(note)
+    note = checked_note(note)
     if step is Move.SUSPEND and not note:
         raise OperationError("diga por qué se suspende")
     await connection.execute(
@@ -192,7 +192,7 @@ async def move_within(
         f"ACTA-{folio}",
         digest(dossier) if step is Move.CLOSE else "",
     )
-    await _touch(connection, operation, now, author, step.value, after.value, note)
+    await touch(connection, operation, now, author, step.value, after.value, note)
     return await reading.by_id(connection, operation.operation_id)
 
 
@@ -215,7 +215,7 @@ async def count(
 ) -> None:
     """Who was there, by institution, and what was counted, by (kind, institution). Raises OperationError."""
     async with pool.acquire() as connection, connection.transaction():
-        operation = await _running(connection, folio)
+        operation = await running(connection, folio)
         names = {one.name for one in operation.draft.institutions}
         for name in {*present, *(institution for _, institution in totals)} - names:
             raise OperationError(f"«{name}» no participa en {folio}")
@@ -237,7 +237,7 @@ async def count(
             " where operation_counts.total <> excluded.total",
             [(id_, kind, institution, number, now) for (kind, institution), number in totals.items()],
         )
-        await _touch(connection, operation, now, author, "count")
+        await touch(connection, operation, now, author, "count")
 
 
 async def tick(
@@ -255,7 +255,7 @@ async def tick(
     Raises :class:`OperationError`.
     """
     async with pool.acquire() as connection, connection.transaction():
-        operation = await _running(connection, folio, also=("planned", "confirmed"))
+        operation = await running(connection, folio, also=("planned", "confirmed"))
         id_ = operation.operation_id
         await connection.execute(
             "update operation_tasks set done_at = $3, done_by = $4, dropped_because = ''"
@@ -268,18 +268,18 @@ async def tick(
             " where operation_id = $1 and (point = any($2::text[]) or point = any($3::text[]))",
             *(id_, list(visited), list(cleared), now),
         )
-        await _touch(connection, operation, now, author, "task")
+        await touch(connection, operation, now, author, "task")
 
 
 async def drop_task(
     pool: Pool, folio: str, position: int, reason: str, *, author: str, now: datetime
 ) -> None:
     """Say why a task was not done: the acta shows it with its reason. Raises :class:`OperationError`."""
-    reason = _note(reason)
+    reason = checked_note(reason)
     if not reason:
         raise OperationError("diga por qué no se hizo la tarea")
     async with pool.acquire() as connection, connection.transaction():
-        operation = await _running(connection, folio)
+        operation = await running(connection, folio)
         task = await connection.fetchval(
             "update operation_tasks set dropped_because = $3"
             " where operation_id = $1 and position = $2 and done_at is null returning task",
@@ -288,13 +288,13 @@ async def drop_task(
         if task is None:
             raise OperationError("esa tarea ya está hecha o no existe")
         note = f"{task}: {reason}"[:MAX_NOTE]
-        await _touch(connection, operation, now, author, "drop", note=note)
+        await touch(connection, operation, now, author, "drop", note=note)
 
 
 async def sign(pool: Pool, folio: str, institution: str, *, author: str, now: datetime) -> None:
     """An institution that was there signs the acta as it stands. Raises :class:`OperationError`."""
     async with pool.acquire() as connection, connection.transaction():
-        operation = await _running(connection, folio, also=(), only="executed")
+        operation = await running(connection, folio, also=(), only="executed")
         done = await connection.execute(
             "update operation_institutions set signed_at = $3"
             " where operation_id = $1 and institution = $2 and present > 0",
@@ -302,7 +302,7 @@ async def sign(pool: Pool, folio: str, institution: str, *, author: str, now: da
         )
         if done == "UPDATE 0":
             raise OperationError(f"«{institution}» no tiene nada que firmar: no consta que estuviera")
-        await _touch(connection, operation, now, author, "sign", note=institution)
+        await touch(connection, operation, now, author, "sign", note=institution)
 
 
 async def link(
@@ -312,7 +312,7 @@ async def link(
 
     ``code`` is the case's short name, of which the newest counts; reserved ones are as if they were not.
     """
-    reason = _note(reason)
+    reason = checked_note(reason)
     if not reason or relation not in RELATIONS:
         raise OperationError("diga qué relación tiene y por qué")
     async with pool.acquire() as connection, connection.transaction():
@@ -340,7 +340,7 @@ async def link(
 
 async def unlink(pool: Pool, folio: str, link_id: int, reason: str, *, author: str, now: datetime) -> None:
     """Take a tie back; it stays in the records. Raises :class:`OperationError`."""
-    reason = _note(reason)
+    reason = checked_note(reason)
     if not reason:
         raise OperationError("diga por qué se quita el vínculo")
     async with pool.acquire() as connection, connection.transaction():
@@ -370,12 +370,13 @@ async def _locked(connection: Connection, folio: str, version: int) -> Operation
     return operation
 
 
-async def _running(
+async def running(
     connection: Connection,
     folio: str,
     also: Sequence[str] = (),
     only: str = "",
 ) -> Operation:
+    """The operation, locked, in a state in which what was done is written down. Raises OperationError."""
     await connection.execute("select from operations where folio = $1 for update", folio)
     operation = await reading.find(connection, folio)
     allowed = (only,) if only else ("in_progress", "executed", *also)
@@ -384,7 +385,7 @@ async def _running(
     return operation
 
 
-async def _touch(
+async def touch(
     connection: Connection,
     operation: Operation,
     now: datetime,
@@ -393,6 +394,7 @@ async def _touch(
     after: str | None = None,
     note: str = "",
 ) -> None:
+    """Count a change and write its line of the timeline."""
     await connection.execute(
         "update operations set version = version + 1 where operation_id = $1", operation.operation_id
     )
@@ -417,7 +419,8 @@ async def _log(
     )
 
 
-def _note(text: str) -> str:
+def checked_note(text: str) -> str:
+    """A note of the timeline on one line. Raises :class:`OperationError`."""
     text = " ".join(text.split())
     if len(text) > MAX_NOTE:
         raise OperationError(f"el texto pasa de {MAX_NOTE} caracteres; acórtelo")

@@ -33,6 +33,7 @@ MOVES: Mapping[str, str] = {
     "count": "Registró totales",
     "present": "Registró asistencia",
     "task": "Marcó una tarea",
+    "correct": "Corrigió una fiscalización",
     "drop": "Dejó fuera una tarea",
     "point": "Marcó un punto",
     "link": "Vinculó",

@@ -208,15 +208,16 @@ class OperationForm(BaseModel):
 
     @property
     def institution_rows(self) -> list[tuple[str, ...]]:
-        return _padded(self.institucion, self.rol, self.actua, self.acompana, self.personal)
+        return padded(self.institucion, self.rol, self.actua, self.acompana, self.personal)
 
     @property
     def point_rows(self) -> list[tuple[str, ...]]:
-        return _padded(self.punto, self.latitud, self.longitud)
+        return padded(self.punto, self.latitud, self.longitud)
 
 
-def _padded(*columns: Sequence[str]) -> list[tuple[str, ...]]:
-    height = max(ROWS, *(len(column) for column in columns))
+def padded(*columns: Sequence[str], least: int = ROWS) -> list[tuple[str, ...]]:
+    """Columns of a form as its lines, ``least`` of them at least."""
+    height = max(least, *(len(column) for column in columns))
     return [tuple(column[row] if row < len(column) else "" for column in columns) for row in range(height)]
 
 

@@ -1,0 +1,140 @@
+"""A mistake in an inspection is mended by another row in its place; what was written in the street stays."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from edge.contract import uuid7
+from hub.database import Connection, Pool
+from hub.operations import reading, service
+from hub.operations.checking import names_a_person
+from hub.operations.model import Infringement, Inspection, OperationError
+from hub.operations.words import PERMITS, RESULTS
+
+MAX_INFRINGEMENTS = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Correction:
+    """What may be mended; who wrote it, where and when stays. ``reason``: why, for the timeline."""
+
+    trade: str
+    permit_state: str
+    permit_folio: str
+    result: str
+    note: str
+    infringements: Sequence[Infringement]
+    reason: str
+
+
+async def find(executor: Pool | Connection, folio: str, inspection: str) -> tuple[Inspection, str]:
+    """An inspection of an operation as it stands, and the folio of its permit. Raises OperationError."""
+    dossier = await reading.dossier(executor, folio)
+    for one in dossier.inspections:
+        if one.folio == inspection:
+            permit: str = await executor.fetchval(
+                "select permit_folio from inspections where inspection_id = $1", one.inspection_id
+            )
+            return one, permit
+    raise OperationError(f"{folio} no tiene la fiscalización {inspection}")
+
+
+async def correct(
+    pool: Pool, folio: str, inspection: str, wanted: Correction, *, author: str, now: datetime
+) -> None:
+    """Put the mended inspection in place of the one that stands, with its goods and their custody.
+
+    Raises :class:`OperationError` that names every mistake. Whoever signed is asked to sign again.
+    """
+    wanted = replace(wanted, reason=service.checked_note(wanted.reason))
+    if wrong := list(_mistakes(wanted)):
+        raise OperationError("; ".join(wrong))
+    async with pool.acquire() as connection, connection.transaction():
+        operation = await service.running(connection, folio)
+        old, permit = await find(connection, folio, inspection)
+        if _as_it_stands(old, permit) == replace(wanted, reason=""):
+            raise OperationError("no cambió nada; escriba lo correcto")
+        await _put(connection, old.inspection_id, wanted, author, now)
+        note = f"{inspection}: {wanted.reason}"[: service.MAX_NOTE]
+        await service.touch(connection, operation, now, author, "correct", note=note)
+
+
+def _as_it_stands(one: Inspection, permit_folio: str) -> Correction:
+    return Correction(
+        trade=one.trade,
+        permit_state=one.permit_state,
+        permit_folio=permit_folio,
+        result=one.result,
+        note=one.note,
+        infringements=list(one.infringements),
+        reason="",
+    )
+
+
+def _mistakes(wanted: Correction) -> Iterator[str]:
+    if not wanted.reason:
+        yield "diga por qué se corrige"
+    if wanted.permit_state not in PERMITS or wanted.result not in RESULTS:
+        yield "elija permiso y resultado de la lista"
+    if not wanted.trade:
+        yield "falta el rubro"
+    if wanted.result == "infringement" and not wanted.infringements:
+        yield "una infracción lleva la norma infringida; escriba al menos una"
+    if wanted.result in ("no_remark", "warning") and wanted.infringements:
+        yield "hay normas infringidas, pero el resultado no es infracción; cambie uno de los dos"
+    if len(wanted.infringements) > MAX_INFRINGEMENTS:
+        yield f"tiene más de {MAX_INFRINGEMENTS} infracciones"
+    texts = [wanted.trade, wanted.permit_folio, wanted.note]
+    for one in wanted.infringements:
+        if not one.rule:
+            yield "una infracción no tiene su norma"
+        texts += [one.rule, one.ticket_folio, one.court]
+    if any(map(names_a_person, texts)):
+        yield "parece haber un RUT en el texto; aquí van lugares y folios, nunca personas"
+
+
+_COPIED = (
+    "folio, operation_id, point, sector, latitude, longitude, accuracy_m, acting, assists, institution,"
+    " inspected_at, time_quality, phone"
+)
+
+
+async def _put(
+    connection: Connection, old: uuid.UUID, wanted: Correction, author: str, now: datetime
+) -> None:
+    new = uuid7(now)
+    await connection.execute(
+        f"insert into inspections (inspection_id, replaces, author, recorded_at, trade, permit_state,"  # noqa: S608  (names of ours)
+        f" permit_folio, result, note, {_COPIED})"
+        f" select $1, $2, $3, $4, $5, $6, $7, $8, $9, {_COPIED} from inspections where inspection_id = $2",
+        *(new, old, author, now),
+        *(wanted.trade, wanted.permit_state, wanted.permit_folio, wanted.result, wanted.note),
+    )
+    await connection.executemany(
+        "insert into infringements (inspection_id, position, rule, ticket_folio, court, hearing_on)"
+        " values ($1, $2, $3, $4, $5, $6)",
+        [
+            (new, place, one.rule, one.ticket_folio, one.court, one.hearing_on)
+            for place, one in enumerate(wanted.infringements, 1)
+        ],
+    )
+    for row in await connection.fetch("select seizure_id from seizures where inspection_id = $1", old):
+        copy = uuid7(now)
+        await connection.execute(
+            "insert into seizures (seizure_id, inspection_id, goods, quantity, unit, destination,"
+            " record_folio) select $1, $2, goods, quantity, unit, destination, record_folio from seizures"
+            " where seizure_id = $3",
+            *(copy, new, row["seizure_id"]),
+        )
+        await connection.execute(
+            "insert into seizure_custody (seizure_id, position, at, holder, place, note, author)"
+            " select $1, position, at, holder, place, note, author from seizure_custody"
+            " where seizure_id = $2",
+            *(copy, row["seizure_id"]),
+        )
+    await connection.execute(
+        "insert into inspection_referrals (inspection_id, institution, matter)"
+        " select $1, institution, matter from inspection_referrals where inspection_id = $2",
+        *(new, old),
+    )

@@ -1,0 +1,152 @@
+"""An inspection mended: what stands, what stays behind it, and who has to sign again."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+from test_hub_operations import NOW, START, draft, moved
+from test_hub_web import Site, site
+from test_hub_web_operations import inspector, send
+
+from hub.database import Pool
+from hub.operations import acta, correcting, reading, service
+from hub.operations.correcting import Correction
+from hub.operations.lifecycle import Move, missing
+from hub.operations.model import Infringement, OperationError
+
+__all__ = ["site"]  # a fixture
+
+FOLIO = "FIS-2027-000001"
+FINE = Infringement(rule="Ordenanza 07 art. 12", ticket_folio="P-1")
+
+
+async def inspected(pool: Pool) -> str:
+    folio = (await service.plan(pool, draft(), author="jaime", now=NOW)).folio
+    await moved(pool, folio, Move.CONFIRM, Move.START)
+    operation = await reading.find(pool, folio)
+    id_ = await pool.fetchval(
+        "insert into inspections (inspection_id, folio, operation_id, point, trade, permit_state, result,"
+        " inspected_at, author, recorded_at) values (gen_random_uuid(), $1, $2, 'P1', 'Ropa', 'none',"
+        " 'infringement', $3, 'ines', $3) returning inspection_id",
+        *(FOLIO, operation.operation_id, START),
+    )
+    await pool.execute(
+        "insert into infringements values ($1, 1, 'Ordenanza 07 art. 12', 'P-1', '', null)", id_
+    )
+    goods = await pool.fetchval(
+        "insert into seizures values (gen_random_uuid(), $1, 'ropa', 12, 'un', 'custody', 'D-1')"
+        " returning seizure_id",
+        id_,
+    )
+    await pool.execute(
+        "insert into seizure_custody values ($1, 1, $2, 'DSP', 'Bodega', '', 'ines')", goods, START
+    )
+    await pool.execute("insert into inspection_referrals values ($1, 'SII', 'boleta')", id_)
+    return folio
+
+
+def mended(**changes: object) -> Correction:
+    values: dict[str, object] = {
+        "trade": "Ropa usada",
+        "permit_state": "expired",
+        "permit_folio": "PM-7",
+        "result": "infringement",
+        "note": "",
+        "infringements": [
+            Infringement(rule=FINE.rule, ticket_folio="P-2", court="1.er JPL", hearing_on=date(2027, 2, 3))
+        ],
+        "reason": "El parte es el P-2",
+    }
+    return Correction(**(values | changes))  # type: ignore[arg-type]
+
+
+async def test_the_mended_one_stands_with_its_goods_and_what_was_written_stays(pool: Pool) -> None:
+    folio = await inspected(pool)
+    await moved(pool, folio, Move.EXECUTE)
+    await service.count(
+        pool, folio, present={"DSP": 5, "Carabineros": 0}, totals={}, author="ines", now=START
+    )
+    await service.sign(pool, folio, "DSP", author="jaime", now=START)
+    later = START + timedelta(hours=1)
+    await correcting.correct(pool, folio, FOLIO, mended(), author="jaime", now=later)
+    dossier = await reading.dossier(pool, folio)
+    [one] = dossier.inspections
+    assert (one.folio, one.trade, one.permit_state, one.is_corrected, one.author) == (
+        *(FOLIO, "Ropa usada", "expired", True, "jaime"),
+    )
+    [fine] = one.infringements
+    assert (fine.ticket_folio, fine.court, fine.hearing_on) == ("P-2", "1.er JPL", date(2027, 2, 3))
+    [goods] = one.seizures
+    assert (goods.quantity, goods.holders) == (Decimal(12), [(START, "DSP", "Bodega")])
+    assert one.referrals == [("SII", "boleta")]
+    assert "P-2, 1.er JPL el 03-02-2027" in acta.text(dossier)
+    assert f"{FOLIO} (corregida)" in acta.text(dossier)
+    assert "DSP firme de nuevo" in "; ".join(missing(dossier, Move.CLOSE))
+    assert (dossier.log[0].move, dossier.log[0].note) == ("correct", f"{FOLIO}: El parte es el P-2")
+    # what was written in the street is still there, and a second mend takes the first one's place
+    assert await pool.fetchval("select ticket_folio from infringements where ticket_folio = 'P-1'") == "P-1"
+    no_fine = mended(result="warning", infringements=[], reason="Fue advertencia")
+    await correcting.correct(pool, folio, FOLIO, no_fine, author="jaime", now=later)
+    [one] = (await reading.dossier(pool, folio)).inspections
+    assert (one.result, list(one.infringements), len(one.seizures)) == ("warning", [], 1)
+    assert await pool.fetchval("select count(*) from inspections") == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"reason": " "}, "diga por qué"),
+        ({"reason": "Era 12.345.678-5"}, "RUT"),
+        ({"trade": ""}, "falta el rubro"),
+        ({"permit_state": "otro"}, "de la lista"),
+        ({"infringements": []}, "al menos una"),
+        ({"result": "warning"}, "no es infracción"),
+        ({"infringements": [Infringement(rule="", ticket_folio="P-2")]}, "no tiene su norma"),
+        ({"note": "RUT 12.345.678-5"}, "RUT"),
+        ({"infringements": [FINE] * 11}, "más de 10"),
+    ],
+)
+async def test_a_mistake_is_named(pool: Pool, changes: dict[str, object], told: str) -> None:
+    folio = await inspected(pool)
+    with pytest.raises(OperationError, match=told):
+        await correcting.correct(pool, folio, FOLIO, mended(**changes), author="jaime", now=NOW)
+    assert await pool.fetchval("select count(*) from inspections") == 1
+
+
+async def test_nothing_new_nothing_unknown_and_nothing_closed_is_mended(pool: Pool) -> None:
+    folio = await inspected(pool)
+    same: Sequence[Infringement] = [FINE]
+    unchanged = mended(trade="Ropa", permit_state="none", permit_folio="", infringements=same)
+    with pytest.raises(OperationError, match="no cambió nada"):
+        await correcting.correct(pool, folio, FOLIO, unchanged, author="jaime", now=NOW)
+    with pytest.raises(OperationError, match="no tiene la fiscalización"):
+        await correcting.correct(pool, folio, "FIS-2027-9", mended(), author="jaime", now=NOW)
+    await pool.execute(
+        "update operations set state = 'closed', closed_at = planned_end, acta_folio = 'A' where folio = $1",
+        folio,
+    )
+    with pytest.raises(OperationError, match="acta cerrada"):
+        await correcting.correct(pool, folio, FOLIO, mended(), author="jaime", now=NOW)
+
+
+async def test_the_page_shows_what_stands_and_takes_what_is_right(site: Site) -> None:
+    folio = await inspected(site.pool)
+    street, operator = await inspector(site), await site.person("olga")
+    address = f"/operativos/{folio}/fiscalizaciones/{FOLIO}/corregir"
+    assert address in (await street.client.get(f"/operativos/{folio}")).text
+    page = (await street.client.get(address)).text
+    assert 'value="P-1"' in page
+    fields = {"rubro": "Ropa", "permiso": "none", "resultado": "infringement", "norma": [FINE.rule]}
+    fields |= {"parte": ["P-9"], "juzgado": [""], "audiencia": ["mañana"], "motivo": "Parte mal copiado"}
+    assert (await send(operator, address, **fields)).status_code == 403
+    wrong = await send(street, address, **fields)
+    assert wrong.status_code == 422
+    assert "no es una fecha" in wrong.text
+    assert 'value="P-9"' in wrong.text
+    done = await send(street, address, **(fields | {"audiencia": ["2027-03-01"]}))
+    assert done.status_code == 303
+    page = (await street.client.get(f"/operativos/{folio}")).text
+    assert "corregida por ines" in page
+    assert "el 01-03-2027" in page
+    assert (await street.client.get(address.replace("000001", "000002"))).status_code == 404

@@ -370,6 +370,56 @@ async def test_an_operation_becomes_an_acta_on_paper(pool: Pool) -> None:
         await KINDS["acta"].build(desk(pool), Subject("OPF-2027-0099"))
 
 
+async def test_a_quarter_of_permits_is_told_as_the_register_and_the_street_have_it(pool: Pool) -> None:
+    quarter = parse_period("2026-T3")
+    kind = KINDS["permisos"]
+    paper = await kind.build(desk(pool), Subject("2026-T3", quarter))
+    assert any(isinstance(b, Paragraph) and b.text.startswith("Sin dato") for b in paper.blocks)
+    rows = [
+        ("A1", "Alimentos", "COSTA", date(2026, 1, 1), date(2026, 12, 31), "active"),
+        ("A2", "Alimentos", "CENTRO", date(2026, 7, 1), date(2027, 6, 30), "active"),  # began
+        ("A3", "Alimentos", "COSTA", date(2026, 1, 1), date(2026, 8, 31), "active"),  # ended
+        ("A4", "Alimentos", "COSTA", date(2026, 1, 1), date(2026, 9, 30), "active"),  # ends on the last day
+        ("R1", "Ropa", "COSTA", None, date(2026, 12, 31), "suspended"),
+        ("R2", "Ropa", "", None, date(2026, 6, 30), "active"),  # ended the day before
+        ("R3", "Ropa", "COSTA", date(2026, 10, 1), date(2027, 9, 30), "active"),  # later
+    ]
+    await pool.executemany(
+        "insert into permits (folio, trade, place, sector, valid_from, valid_until, state, source,"
+        " imported_at) values ($1, $2, '', $3, $4, $5, $6, 'permisos.csv', '2026-10-05')",
+        rows,
+    )
+    for number_, (standing, result, at) in enumerate(
+        [
+            ("valid", "no_remark", "2026-07-02"),
+            ("none", "infringement", "2026-09-30"),
+            ("none", "warning", "2026-08-01"),
+            ("expired", "infringement", "2026-10-02"),
+            ("expired", "warning", "2025-08-02"),
+        ]
+    ):
+        await pool.execute(
+            "insert into inspections (inspection_id, folio, permit_state, result, inspected_at, author,"
+            " recorded_at) values (gen_random_uuid(), $1, $2, $3, $4, 'ines', $4)",
+            *(f"FIS-{number_}", standing, result, datetime.fromisoformat(f"{at} 15:00Z")),
+        )
+    paper = await kind.build(desk(pool), Subject("2026-T3", quarter))
+    by_trade = {row[0]: row[1:] for row in find(paper, "Por rubro").rows}
+    assert by_trade == {
+        "Alimentos": (3, 3, 1, 2, 0, 0),
+        "Ropa": (1, 0, 0, 0, 1, 0),
+        "Total": (4, 3, 1, 2, 1, 0),
+    }
+    assert {row[0] for row in find(paper, "Por sector").rows} == {"COSTA", "CENTRO", "Sin sector", "Total"}
+    found = {row[0]: row[1:] for row in find(paper, "Permisos en la calle").rows}
+    assert found["No tiene"] == (2, 1, 0)
+    assert found["Vencido"] == (0, 0, 1)
+    assert found["Total"] == (3, 1, 1)
+    assert (await as_pdf(paper)).startswith(b"%PDF-")
+    with pytest.raises(PaperError, match="no ha terminado"):
+        await kind.build(desk(pool), Subject("2026-T4", parse_period("2026-T4")))
+
+
 async def test_a_year_of_the_fictional_commune_is_accounted_for(pool: Pool) -> None:
     span = Span(date(2024, 11, 1), date(2026, 2, 1))
     await writing.write(pool, span)

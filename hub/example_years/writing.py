@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 from hub.alerts import catalogue
 from hub.database import Pool
-from hub.example_years import cases, equipment, operations, readings, registers
+from hub.example_years import cases, equipment, operations, permits, readings, registers
 from hub.example_years.commune import SECTORS, outline, seasons
 from hub.example_years.rows import Rows
 from hub.example_years.span import Span
@@ -34,7 +34,7 @@ TABLES = (
     *("operations", "operation_log", "operation_institutions", "operation_points", "operation_tasks"),
     *("operation_counts", "inspections", "infringements", "seizures", "seizure_custody", "folio_counters"),
     *("council_sessions", "council_attendance", "council_agreements", "partnerships", "projects"),
-    *("project_payments", "outreach", "referrals", "image_requests"),
+    *("project_payments", "outreach", "referrals", "image_requests", "permits"),
 )
 """In the order of their references."""
 
@@ -106,6 +106,7 @@ def make(span: Span, seed: int) -> Rows:
     equipment.outages(rows, fleet, span, seed)
     operations.record(rows, held, seed)
     registers.record(rows, span, seed)
+    permits.record(rows, span, seed)
     return rows
 
 

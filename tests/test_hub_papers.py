@@ -167,7 +167,7 @@ async def test_a_period_that_goes_on_or_is_of_another_kind_is_refused() -> None:
     ):
         with pytest.raises(PaperError, match=why):
             service.subject_of(month, text, now)
-    with pytest.raises(PaperError, match="los hay: stop, mes, cuenta, acta, sesion"):
+    with pytest.raises(PaperError, match="los hay: stop, mes, permisos, cuenta, acta, sesion"):
         service.kind_of("nada")
 
 

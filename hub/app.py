@@ -804,6 +804,7 @@ def _web_settings(settings: HubSettings) -> WebSettings:
         form_path=settings.data / form.FILE,
         metrics_token=settings.metrics_token.get_secret_value(),
         grafana_token=read_secret(settings.grafana_hook_token_file),
+        publishes=settings.open_data,
         hooks=tuple(
             Hook(
                 transport=spec.name,

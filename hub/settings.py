@@ -127,6 +127,10 @@ class HubSettings(BaseSettings):
         None, description="archivo con el token con que Grafana avisa en /grafana/alertas; vacío: no puede"
     )
 
+    open_data: bool = Field(
+        False, description="publica hechos por sector y mes, sin casillas menores de 5, en /publico"
+    )
+
     @field_validator("http")
     @classmethod
     def _host_and_port(cls, value: str) -> str:

@@ -193,6 +193,14 @@ async def test_a_stranger_gets_the_login_page_and_nothing_else(site: Site) -> No
     assert answer.json()["title"] == "Debe ingresar"
 
 
+OPEN = {
+    "/grafana/alertas": "_alerts_sent",
+    "/calendario/{secret}.ics": "calendar_reader",
+    "/publico/sectores.geojson": "published",
+}
+"""Routes without a session, and what guards each."""
+
+
 async def test_every_route_asks_who_is_there_and_whether_that_person_may(site: Site) -> None:
     public = {"/ingresar", "/salud", "/metrics"}
     everybody = {"/", "/salir", "/api/v1/session", "/api/v1/openapi.json"}  # who is signed in, of any role
@@ -204,8 +212,8 @@ async def test_every_route_asks_who_is_there_and_whether_that_person_may(site: S
         if path.startswith("/pasarela/"):  # machines, each with a token of its own
             assert "hook_checked" in names, path
             continue
-        if path == "/grafana/alertas":
-            assert "_alerts_sent" in names
+        if path in OPEN:  # each with a proof of its own
+            assert OPEN[path] in names, path
             continue
         assert "signed_in" in names, path
         assert "check" in names or path in everybody, f"{path} asks for no permission"

@@ -244,7 +244,7 @@ async def test_the_agenda_is_a_calendar_that_follows_changes(site: Site) -> None
         assert page.status_code == 200, address
 
     page = (await chief.client.get("/operativos")).text
-    assert "/operativos/agenda.ics" in page
+    assert "/operativos/calendario" in page
     await site.pool.execute(
         "update operations set state = 'suspended', suspended_because = 'lluvia', version = version + 1"
     )

@@ -30,6 +30,7 @@ _EDGE_PAGE = 4096
 _WAL_HEADER = 32
 _WAL_FRAME = 24 + _EDGE_PAGE
 _LEAST_FRAMES = 8
+_FILLED_S = 20
 _PG_PAGE = 8192
 _PG_TORN_PAGES = 60
 _ROWS_BEFORE_TEAR = 300
@@ -101,6 +102,8 @@ async def torn_outbox(world: World) -> None:
     world.strike(kills=len(world.edges))
     damages: dict[str, str] = {}
     for edge, tear in zip(world.edges, (_flip_pages, _cut_file, _flip_log), strict=False):
+        if tear is _flip_log:
+            await _log_filled(edge)
         await world.kill_edge(edge)
         before = _pending(edge, world.folder / f"{edge.gateway}-before")
         damages[edge.gateway] = f"{tear(edge, world)} ({before} rows were pending)"
@@ -139,16 +142,26 @@ def _cut_file(edge: Edge, world: World) -> str:
     return f"cut to {kept} of {size} bytes"
 
 
+def _frames(log: bytes | bytearray) -> list[int]:
+    """Where the frames of the present round begin; a checkpoint begins another round."""
+    salts = log[16:24]
+    starts = range(_WAL_HEADER, len(log) - _WAL_FRAME, _WAL_FRAME)
+    return [at for at in starts if log[at + 8 : at + 16] == salts]
+
+
+async def _log_filled(edge: Edge) -> None:
+    """Until there is a log to tear: right after a checkpoint there is none."""
+    log = edge.outbox.with_name("outbox.db-wal")
+    async with asyncio.timeout(_FILLED_S):
+        while len(_frames(log.read_bytes())) < 2 * _LEAST_FRAMES:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.02)
+
+
 def _flip_log(edge: Edge, world: World) -> str:
     """A byte of a page in the middle of the write-ahead log's present round."""
     log = edge.outbox.with_name("outbox.db-wal")
     content = bytearray(log.read_bytes())
-    salts = content[16:24]
-    frames = [
-        at
-        for at in range(_WAL_HEADER, len(content) - _WAL_FRAME, _WAL_FRAME)
-        if content[at + 8 : at + 16] == salts
-    ]
+    frames = _frames(content)
     if len(frames) < _LEAST_FRAMES:
         raise WorldError("the write-ahead log is nearly empty")
     number = world.chance.randrange(len(frames) // 4, len(frames) // 2)

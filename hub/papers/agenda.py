@@ -12,6 +12,7 @@ from hub.operations.words import kind_name
 SESSION = timedelta(hours=2)
 """A session's register has no end; this long is kept free for it."""
 MAX_EVENTS = 5000
+FETCH_AGAIN = timedelta(hours=1)
 
 _STATUS = {"planned": "TENTATIVE", "suspended": "CANCELLED", "cancelled": "CANCELLED"}
 _BODIES = {"council": "Consejo Comunal de Seguridad Pública", "committee": "Comité operativo"}
@@ -80,6 +81,7 @@ def document(appointments: Iterable[Appointment], commune: str, base_url: str, n
     calendar.add("PRODID", "-//Almenara//Agenda//ES")
     calendar.add("VERSION", "2.0")
     calendar.add("METHOD", "PUBLISH")
+    calendar.add("REFRESH-INTERVAL", FETCH_AGAIN, parameters={"VALUE": "DURATION"})  # RFC 7986
     calendar.add("X-WR-CALNAME", f"Seguridad pública, {commune}")
     for one in appointments:
         calendar.add_component(_event(one, base_url, now))

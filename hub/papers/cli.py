@@ -1,6 +1,7 @@
 """``almenara-hub papers …``: make documents and write them as PDF, spreadsheet, CSV or JSON."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from hub.settings import HubSettings
 
 if TYPE_CHECKING:
     from hub.database import Pool
+    from hub.papers.desk import Desk
 
 AUTHOR = "línea de órdenes"
 ENDINGS = (".pdf", ".xlsx", ".csv", ".json")
@@ -39,7 +41,11 @@ def add_papers(
     write.set_defaults(act=_write)
     listed = actions.add_parser("list", help="muestra los documentos guardados")
     listed.set_defaults(act=_list)
-    for action in (make, write, listed):
+    public = actions.add_parser("public", help="hechos por sector y mes para publicar, en GeoJSON")
+    public.add_argument("month", nargs="?", default="", metavar="MES", help="sin esto, el último terminado")
+    public.add_argument("--out", type=Path, required=True, metavar="ARCHIVO", help="archivo .geojson")
+    public.set_defaults(act=_public)
+    for action in (make, write, listed, public):
         add_server_options(action)
     actions.add_parser("kinds", help="dice qué documentos hay").set_defaults(act=_kinds)
 
@@ -79,22 +85,45 @@ async def _kinds(_settings: HubSettings, _arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _make(settings: HubSettings, arguments: argparse.Namespace) -> int:
+def _desk(settings: HubSettings, pool: "Pool", as_of: datetime) -> "Desk":
     from hub.alerts.service import CatalogueBook
-    from hub.app import open_database
-    from hub.papers import service
-    from hub.papers.desk import Desk, PaperError
+    from hub.papers.desk import Desk
     from hub.plan.service import TopicsBook
 
+    return Desk(
+        pool=pool,
+        as_of=as_of,
+        commune=settings.commune,
+        catalogue=CatalogueBook(settings.data / "catalogue.yaml")(),
+        topics=TopicsBook(settings.data / "materias.yaml")(),
+        progress=_told,
+    )
+
+
+async def _public(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
+    from hub.papers import open_data
+    from hub.papers.desk import PaperError
+
     async with open_database(settings) as pool:
-        desk = Desk(
-            pool=pool,
-            as_of=arguments.at or datetime.now(UTC),
-            commune=settings.commune,
-            catalogue=CatalogueBook(settings.data / "catalogue.yaml")(),
-            topics=TopicsBook(settings.data / "materias.yaml")(),
-            progress=_told,
-        )
+        desk = _desk(settings, pool, datetime.now(UTC))
+        try:
+            found = await open_data.features(desk, open_data.month_of(desk, arguments.month))
+        except PaperError as error:
+            print(f"papers public: {error}", file=sys.stderr)
+            return 1
+    arguments.out.write_text(json.dumps(found, ensure_ascii=False), "utf-8")
+    print(f"{arguments.out}: {len(found['features'])} sectores, {found['mes']}")
+    return 0
+
+
+async def _make(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
+    from hub.papers import service
+    from hub.papers.desk import PaperError
+
+    async with open_database(settings) as pool:
+        desk = _desk(settings, pool, arguments.at or datetime.now(UTC))
         try:
             kind = service.kind_of(arguments.kind)
             subject = service.subject_of(kind, arguments.subject, desk.as_of)

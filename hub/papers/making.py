@@ -47,7 +47,7 @@ class Workshop:
     """The documents that one hub makes."""
 
     def __init__(self, desk_at: MakeDesk, clock: Clock) -> None:
-        self._desk_at = desk_at
+        self.desk_at = desk_at
         self._clock = clock
         self._jobs: dict[str, Job] = {}
         self._queue: asyncio.Queue[str] = asyncio.Queue()
@@ -87,7 +87,7 @@ class Workshop:
 
         job = self._jobs[job_id]
         self._set(job_id, state="running")
-        desk = replace(self._desk_at(self._clock.now()), progress=tell)
+        desk = replace(self.desk_at(self._clock.now()), progress=tell)
         try:
             paper_id = await service.make(desk, job.kind, job.subject, author=job.author)
         except PaperError as error:

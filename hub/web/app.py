@@ -34,6 +34,7 @@ from hub.web.routes import (
     api,
     board,
     bulletins,
+    calendars,
     calls,
     corrections,
     device,
@@ -50,6 +51,7 @@ from hub.web.routes import (
     hotspots,
     live,
     login,
+    open_data,
     operations,
     ops,
     papers,
@@ -69,7 +71,14 @@ from hub.web.texts import Wall
 
 log = logging.getLogger(__name__)
 
-PUBLIC = (login.router, ops.router, gateways.router, grafana.router)
+PUBLIC = (
+    login.router,
+    ops.router,
+    gateways.router,
+    grafana.router,
+    calendars.open_router,
+    open_data.router,
+)
 PRIVATE = (
     board.router,
     alerts.router,
@@ -87,6 +96,7 @@ PRIVATE = (
     evidence.router,
     hotspots.router,
     series.router,
+    calendars.router,
     corrections.router,
     operations.router,
     papers.router,

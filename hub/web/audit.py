@@ -49,6 +49,9 @@ class Action(enum.StrEnum):
     CHECKPOINT_RETIRED = "checkpoint_retired"
     SCREEN_ADDED = "screen_added"
     SCREEN_REVOKED = "screen_revoked"
+    CALENDAR_SHARED = "calendar_shared"
+    CALENDAR_REVOKED = "calendar_revoked"
+    CALENDAR_READ = "calendar_read"
     BULLETIN_SENT = "bulletin_sent"
 
 

@@ -35,6 +35,7 @@ from hub.web.permissions import ROLE_NAMES, Permission, permissions_of
 from hub.web.sala import SalaBook
 from hub.web.sessions import Session
 from hub.web.settings import WebSettings
+from hub.web.shelf import Shelf
 from hub.web.texts import Wall
 from hub.web.throttle import LoginThrottle
 
@@ -87,6 +88,7 @@ class Console:
     sheets: RecentReads = field(default_factory=RecentReads)
     """Hand-over sheets that were shown: only what somebody has seen can be signed."""
     sala: SalaBook = field(default_factory=SalaBook)
+    shelf: Shelf = field(default_factory=Shelf)
     revealed: RecentReads = field(default_factory=lambda: RecentReads(REVEALED_FOR))
 
     def now(self) -> datetime:

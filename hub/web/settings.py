@@ -45,6 +45,8 @@ class WebSettings:
     hooks: tuple[Hook, ...] = ()
     timezone: str = "America/Santiago"
     evidence_folder: Path = Path("data/evidencia")
+    publishes: bool = False
+    """Whether anybody may read what is made for publication."""
     form_path: Path | None = None
     """The commune's own lists for the inspection form."""
 

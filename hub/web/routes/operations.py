@@ -1,7 +1,7 @@
 """Operations: the month, one with its moves and records, the form, the acta."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Query, Request
@@ -22,7 +22,6 @@ from hub.operations.words import (
     STATES,
     kind_name,
 )
-from hub.papers import agenda
 from hub.plan import versions
 from hub.plan.periods import SANTIAGO
 from hub.web import audit
@@ -89,16 +88,6 @@ async def listed(
         "today": today,
     }
     return await shown(console, session, "operations.html", values)
-
-
-@router.get("/agenda.ics", dependencies=_SEES)
-async def agenda_file(request: Request, console: TheConsole) -> Response:
-    """Operations and sessions from a month ago to a year ahead, for the phone's own calendar."""
-    now = console.now()
-    found = await agenda.between(console.pool, now - timedelta(days=31), now + timedelta(days=366))
-    text = agenda.document(found, console.settings.commune, str(request.base_url), now)
-    headers = {"Content-Disposition": 'attachment; filename="agenda.ics"'}
-    return Response(text, media_type="text/calendar; charset=utf-8", headers=headers)
 
 
 @router.get("/nuevo", dependencies=_PLANS)

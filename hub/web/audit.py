@@ -22,6 +22,7 @@ class Action(enum.StrEnum):
     TURNS_READ = "turns_read"
     TURNS_IMPORTED = "turns_imported"
     PLAN_READ = "plan_read"
+    PLAN_CHANGED = "plan_changed"
     FIGURE_VERIFIED = "figure_verified"
     OPERATION_READ = "operation_read"
     OPERATION_CHANGED = "operation_changed"

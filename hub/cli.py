@@ -165,7 +165,10 @@ def _add_users(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add.add_argument(
         "--institution", default="DSP", metavar="INSTITUCIÓN", help="de quién son los operativos que ve (DSP)"
     )
-    add.add_argument("--role", required=True, choices=[role for role in ROLES if role != "pantalla"])
+    # not ``role``: that is the task of a hub's process
+    add.add_argument(
+        "--role", dest="account_role", required=True, choices=[role for role in ROLES if role != "pantalla"]
+    )
     _add_server_options(add)
     add.set_defaults(act=_add_user)
     password = actions.add_parser("password", help="cambia la clave de una cuenta")
@@ -318,7 +321,7 @@ async def _add_user(settings: HubSettings, arguments: argparse.Namespace) -> int
     password = _read_password()
     async with open_database(settings) as pool:
         await users.create_user(
-            pool, arguments.login, arguments.name, arguments.role, password, arguments.institution
+            pool, arguments.login, arguments.name, arguments.account_role, password, arguments.institution
         )
     print(f"cuenta creada: {arguments.login}")
     return 0

@@ -76,12 +76,17 @@ async def hub_process(
             await process.wait()
 
 
-async def run(*words: str, timeout_s: float = 120.0) -> tuple[int, str]:
-    """Run a command of ours to its end: (exit code, both outputs)."""
+async def run(*words: str, given: str = "", timeout_s: float = 120.0) -> tuple[int, str]:
+    """Run a command of ours to its end, ``given`` on its input: (exit code, both outputs)."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        sys.executable,
+        "-m",
+        *words,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     async with asyncio.timeout(timeout_s):
-        output, _ = await process.communicate()
+        output, _ = await process.communicate(given.encode())
     assert process.returncode is not None
     return process.returncode, output.decode()

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ import pytest_asyncio
 from fakes import VirtualClock
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
+from processes import run
 
 from hub.alerts import service as alerts
 from hub.alerts.finding import Finding
@@ -827,3 +829,12 @@ def test_the_moves_of_the_lifecycle_all_have_words() -> None:
 
     assert set(cards._DONE) == set(cards.MOVE_PERMISSIONS) == set(Move)
     assert {move.value for move in Move} <= set(cards._TITLES)
+
+
+async def test_the_command_line_adds_an_account_with_its_role(dsn: str, site: Site, tmp_path: Path) -> None:
+    words = ("--name", "Dora", "--role", "director", "--database", dsn, "--data", str(tmp_path))
+    code, said = await run("hub.cli", "users", "add", "dora", *words, given=f"{PASSWORD}\n")
+    assert code == 0, said
+    assert await site.pool.fetchval("select role from users where login = 'dora'") == "director"
+    dora = await site.person("dora")
+    assert (await dora.client.get("/direccion")).status_code == 200

@@ -86,7 +86,7 @@ KINDS: Mapping[str, Kind] = {
     "indicador": Kind(
         "Indicador",
         (
-            Field("nombre", "Nombre", is_needed=True),
+            Field("nombre", "Nombre", "long", is_needed=True),
             Field("base", "Indicador base (I01 a I26)"),
             Field("formula", "Fórmula", "long", is_needed=True),
             Field("unidad", "Unidad", is_needed=True),

@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 VENDOR := hub/web/static/vendor/.installed
 
-.PHONY: all setup demo test lint format speed pictures bench faults faults-long cluster telemetry-kill lock clean peers
+.PHONY: all setup demo test lint format speed pictures bench bench-pages faults faults-long cluster telemetry-kill lock clean peers
 
 all: lint test
 
@@ -64,6 +64,9 @@ format: setup
 bench: setup
 	./bench/peers
 	$(BIN)/python -m bench run
+
+bench-pages: setup
+	$(BIN)/python -m bench.pages
 
 faults: setup peers
 	./bench/peers

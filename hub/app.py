@@ -27,6 +27,7 @@ from hub.alerts import catalogue
 from hub.alerts import service as alerts
 from hub.alerts.finding import Finding
 from hub.alerts.silences import Silences
+from hub.annotating import Annotating, Grafana
 from hub.clock import Clock, SystemClock
 from hub.database import UNAVAILABLE, DatabaseError, Pool, connect, listen_loop, migrate, persist
 from hub.devices import commands, supervision
@@ -374,6 +375,7 @@ class Parts:
     command_wake: asyncio.Event = field(default_factory=asyncio.Event)
     registry_changed: asyncio.Event = field(default_factory=asyncio.Event)
     bus: AlertBus = field(default_factory=AlertBus)
+    annotations_due: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 async def _run_loops(hub: Hub, clock: Clock, stack: AsyncExitStack) -> None:
@@ -421,11 +423,15 @@ def _channels(parts: Parts) -> dict[str, Callable[[str], None]]:
         parts.hub.registry.on_notify(payload)
         parts.registry_changed.set()
 
+    def alerts_told(payload: str) -> None:
+        parts.bus.heard(payload)
+        parts.annotations_due.set()
+
     return {
         "devices": registry_told,
         "notifications": lambda _: parts.notify_wake.set(),
         "commands": lambda _: parts.command_wake.set(),
-        "alerts": parts.bus.heard,
+        "alerts": alerts_told,
         "silences": parts.silences.on_notify,
         memories.CHANNEL: parts.rules.memories.heard,
         mailbox.CHANNEL: parts.outfit.heard,
@@ -463,6 +469,9 @@ def _intake_loops(parts: Parts) -> list[Loop]:
         series.plan_loop(hub.pool, clock),
         *parts.store_loops,
     ]
+    if hub.settings.grafana_url:
+        grafana = Grafana(url=hub.settings.grafana_url, token=read_secret(hub.settings.grafana_token_file))
+        loops.append(Annotating(hub.pool, grafana, clock).run_loop(parts.annotations_due))
     if hub.settings.jetstream:
         loops.append(_from_cluster(hub, intake, clock, parts.listening[0]))
     return loops

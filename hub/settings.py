@@ -127,6 +127,12 @@ class HubSettings(BaseSettings):
         None, description="archivo con el token con que Grafana avisa en /grafana/alertas; vacío: no puede"
     )
 
+    grafana_url: str = Field(
+        "", description="Grafana al que se avisa de casos y operativos como anotaciones; vacío: a ninguno"
+    )
+    grafana_token_file: Path | None = Field(
+        None, description="archivo con el token de una cuenta de servicio que escribe anotaciones"
+    )
     open_data: bool = Field(
         False, description="publica hechos por sector y mes, sin casillas menores de 5, en /publico"
     )

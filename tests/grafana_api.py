@@ -33,9 +33,12 @@ class GrafanaApi:
         self.dashboards: dict[str, dict[str, Any]] = {}
         self.contacts: dict[str, dict[str, Any]] = {}
         self.rules: dict[str, dict[str, Any]] = {}
+        self.annotations: dict[int, dict[str, Any]] = {}
         self.wrong: list[str] = []
         self.writes = 0
-        self.app = Starlette(routes=[Route("/{path:path}", self._answer, methods=["GET", "POST", "PUT"])])
+        self.app = Starlette(
+            routes=[Route("/{path:path}", self._answer, methods=["GET", "POST", "PUT", "PATCH"])]
+        )
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
@@ -97,9 +100,18 @@ class GrafanaApi:
         if template == "/api/dashboards/uid/{uid}":
             board = self.dashboards.get(uid)
             return _found(None if board is None else {"dashboard": board, "meta": {"folderUid": "almenara"}})
+        if template.startswith("/api/annotations"):
+            return 200, self._annotate(method, uid, body)
         if template.startswith("/api/v1/provisioning/contact-points"):
             return self._contact(body)
         return self._rule(method, uid, body)
+
+    def _annotate(self, method: str, uid: str, body: Any) -> Any:
+        if method == "GET":
+            return [{"id": number, **one} for number, one in self.annotations.items()]
+        number = int(uid) if method == "PATCH" else len(self.annotations) + 1
+        self.annotations[number] = {**self.annotations.get(number, {}), **body}
+        return {"message": "Annotation added", "id": number}
 
     def _contact(self, body: Any) -> tuple[int, Any]:
         if body is None:

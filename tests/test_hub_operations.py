@@ -120,6 +120,19 @@ async def test_two_people_never_overwrite_each_other(pool: Pool) -> None:
         await service.move(pool, planned.folio, Move.CONFIRM, version=planned.version, author="b", now=NOW)
 
 
+async def test_a_change_of_the_plan_keeps_what_was_marked(pool: Pool) -> None:
+    planned = await service.plan(pool, draft(), author="jaime", now=NOW)
+    await service.tick(pool, planned.folio, tasks=[1], visited=["P1"], cleared=[], author="ines", now=NOW)
+    more = draft(tasks=(Task(phase="after", task="Informar"), Task(phase="before", task="Revisar permisos")))
+    await service.change(pool, planned.folio, more, version=2, author="jaime", now=NOW)
+    found = (await reading.find(pool, planned.folio)).draft
+    assert [(one.task, one.done_by) for one in found.tasks] == [
+        ("Informar", None),
+        ("Revisar permisos", "ines"),
+    ]
+    assert found.points[0].visited_at == NOW
+
+
 async def test_what_was_begun_is_suspended_with_a_reason_and_planned_again(pool: Pool) -> None:
     folio = (await service.plan(pool, draft(), author="jaime", now=NOW)).folio
     await moved(pool, folio, Move.CONFIRM, Move.START)

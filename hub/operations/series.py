@@ -9,7 +9,7 @@ import json
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -108,8 +108,10 @@ async def repeat(pool: Pool, folio: str, rule: str, *, author: str, now: datetim
             int((draft.planned_end - draft.planned_start).total_seconds()),
             *(_template(draft), draft.season, author, now),
         )
-        changed = replace(draft, series_id=series_id)
-        await service.change_within(connection, operation, changed, author=author, now=now, note="se repite")
+        await connection.execute(
+            "update operations set series_id = $2 where operation_id = $1", operation.operation_id, series_id
+        )
+        await service.touch(connection, operation, now, author, "change", note="se repite")
         count = await _plan_one(connection, series_id, now)
     [found] = [one for one in await listed(pool, now) if one.series_id == series_id]
     return found, count

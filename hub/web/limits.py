@@ -9,6 +9,7 @@ LARGER: tuple[tuple[str, int], ...] = (
     ("/api/v1/field/items", 1024 * 1024),
     ("/grafana/alertas", 1024 * 1024),
     ("/plan/editar/archivo", 512 * 1024),
+    ("/plan/evidencia", 8 * 1024 * 1024),
 )
 """Beginnings of addresses, and what their bodies may hold."""
 

@@ -1,11 +1,13 @@
 """The next version of the plan, worked at in the console: its parts as forms, judged, told and approved."""
 
+import hashlib
 from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Path, Request, UploadFile
 from starlette.responses import RedirectResponse, Response
 
+from hub.operations.checking import names_a_person
 from hub.plan import drafting, drafts, versions
 from hub.plan.difference import differences
 from hub.plan.drafting import KINDS, Document, Part
@@ -45,6 +47,35 @@ async def export(console: TheConsole, session: SignedIn) -> Response:
     await audit.record(console.pool, now, login, audit.Action.PLAN_READ, f"{version.plan.id}.yaml")
     headers = {"Content-Disposition": f'attachment; filename="{version.plan.id}.yaml"'}
     return Response(version.content, media_type="application/yaml", headers=headers)
+
+
+@router.post("/evidencia", dependencies=_CHANGES)
+async def evidence(
+    console: TheConsole,
+    session: Changing,
+    actividad: Annotated[str, Form(max_length=63)],
+    fecha: Annotated[date, Form()],
+    nota: Annotated[str, Form(max_length=600)] = "",
+    archivo: UploadFile | None = None,
+) -> Response:
+    """What proves that an activity was done; of a file its name and SHA-256 are kept, not the file."""
+    now, login = console.now(), session.user.login
+    version = await versions.current(console.pool, console.topics(), now)
+    if version is None:
+        raise Problem(404, "No hay un plan vigente.")
+    note = " ".join(nota.split())
+    if not note or names_a_person(note):
+        raise Problem(422, "Diga qué prueba, sin nombres ni RUT.")
+    name, sha256 = "", ""
+    if archivo is not None and archivo.filename:
+        name, sha256 = archivo.filename[:200], hashlib.sha256(await archivo.read()).hexdigest()
+    proof = versions.Evidence(actividad, fecha, note, name, sha256, login)
+    try:
+        await versions.add_evidence(console.pool, version.plan, proof, now)
+    except PlanError as error:
+        raise Problem(422, _sentence(error)) from error
+    await audit.record(console.pool, now, login, audit.Action.PLAN_CHANGED, actividad, "evidence")
+    return RedirectResponse("/plan", status_code=303)
 
 
 async def _draft(console: Console) -> Draft:

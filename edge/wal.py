@@ -37,23 +37,35 @@ def without_torn_frames(content: bytes) -> tuple[bytes, int]:
     if order is None or len(content) < _HEADER_BYTES:
         return content, 0
     frame_bytes = _FRAME_HEADER_BYTES + int.from_bytes(content[8:12], "big")
-    salts, kept = content[16:24], [content[:_HEADER_BYTES]]
+    salts, whole = content[16:24], [content[:_HEADER_BYTES]]
     found = written = struct.unpack(">II", content[24:32])
     torn = torn_before_last = 0
+    doubtful: tuple[tuple[int, int], bytes, bytes] | None = None
+
+    def keep(start: bytes, summed: bytes) -> None:
+        nonlocal written
+        written = _checksum(order, summed, written)
+        whole.append(start + struct.pack(">II", *written) + summed[8:])
+
     for start in range(_HEADER_BYTES, len(content) - frame_bytes + 1, frame_bytes):
         header = content[start : start + _FRAME_HEADER_BYTES]
         if header[8:16] != salts:
             break  # left over from an earlier round of the log
         summed = header[:8] + content[start + _FRAME_HEADER_BYTES : start + frame_bytes]
         stored = struct.unpack(">II", header[16:24])
-        if _checksum(order, summed, found) == stored:
-            written = _checksum(order, summed, written)
-            kept.append(header[:16] + struct.pack(">II", *written) + summed[8:])
+        its_sum = _checksum(order, summed, found)
+        if its_sum != stored and doubtful is not None and _checksum(order, summed, doubtful[0]) == stored:
+            keep(*doubtful[1:])  # of the frame before only the sum itself was torn
+            its_sum = stored
+        if its_sum == stored:
+            keep(header[:16], summed)
             torn_before_last = torn
+            doubtful = None
         else:
             torn += 1
+            doubtful = (its_sum, header[:16], summed)
         found = stored  # each frame's sum goes on from the one before it, as that is written down
-    return b"".join(kept), torn_before_last
+    return b"".join(whole), torn_before_last
 
 
 def _checksum(order: str, data: bytes, start: tuple[int, ...]) -> tuple[int, int]:

@@ -501,6 +501,20 @@ def test_a_torn_log_costs_little_and_is_reported(data: st.DataObject) -> None:
         assert max(sequences.values()) >= 60
 
 
+@pytest.mark.parametrize("offset", range(16, 24))
+def test_a_frame_whose_sum_alone_is_torn_costs_nothing_and_is_reported(tmp_path: Path, offset: int) -> None:
+    path = tmp_path / "o.db"
+    frames = _left_in_the_log(path, 60)
+    log = path.with_name(path.name + "-wal")
+    content = bytearray(log.read_bytes())
+    content[32 + (frames - 2) * _FRAME + offset] ^= 0xFF
+    log.write_bytes(content)
+    store, torn = open_store(path, LIMIT)
+    assert torn is not None
+    assert (torn.saved, torn.lost, len(store.next(Lane.EVENT, 100))) == (60, 0, 60)
+    store.close()
+
+
 @pytest.mark.parametrize("cut", [1, 24, 3_000, 4_120, 9_000])
 def test_a_torn_end_of_the_log_is_no_damage(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "o.db"

@@ -188,7 +188,7 @@ async def test_a_screen_sees_the_wall_and_nothing_else(site: Site, screen: httpx
         path = route.path or ""
         if not isinstance(route.original_route, APIRoute) or path in allowed or path.startswith("/sala"):
             continue
-        if path.startswith("/pasarela/"):
+        if path.startswith(("/pasarela/", "/calendario/", "/publico/")):  # for machines without a session
             continue
         seen += 1
         address = re.sub(r"\{[^}]*(id|alert)[^}]*\}", "01936f6e-5a4c-7b1e-8d21-6f0f4c1b2a3d", path)

@@ -147,6 +147,21 @@ async def save(page: Page) -> None:
     await expect(page.locator('[name="trade"]:checked')).to_have_count(0)  # the form is ready for the next
 
 
+async def test_what_is_saved_waits_for_the_photo_that_a_slow_phone_still_works_at(street: Street) -> None:
+    phone = await street.phone()
+    await phone.add_init_script(
+        "const fast = window.createImageBitmap; window.createImageBitmap = async (...given) => {"
+        " await new Promise((go) => setTimeout(go, 1500)); return fast(...given); };"
+    )
+    page = await street.sign_in(phone, "ines")
+    await write(page)
+    await page.locator("#camara").set_input_files(PHOTO)
+    await save(page)
+    await expect(page.locator("#cola li")).to_contain_text("Enviado")
+    stored = await street.site.pool.fetch("select is_stored from operation_files")
+    assert [row["is_stored"] for row in stored] == [True]
+
+
 async def test_an_inspection_outlives_no_network_a_stopped_hub_and_a_killed_tab(street: Street) -> None:
     phone = await street.phone()
     page = await street.sign_in(phone, "ines")

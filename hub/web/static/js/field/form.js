@@ -135,17 +135,25 @@ function checkPermit() {
   return show(el("permiso-dice"), permits.words(found));
 }
 
-async function takePhoto() {
+let shooting = Promise.resolve();
+
+// A slow phone is still at work on a photo when its owner saves: saving waits, or the record would leave
+// without it and the hub refuse it later.
+function takePhoto() {
   const [file] = el("camara").files;
   el("camara").value = "";
-  if (!file) return;
-  if ((await outbox.photosOf(id)).length >= MAX_PHOTOS) {
+  const of = id;
+  if (file) shooting = shooting.then(() => keepPhoto(of, file)).catch(() => {});
+}
+
+async function keepPhoto(of, file) {
+  if ((await outbox.photosOf(of)).length >= MAX_PHOTOS) {
     toast(`Una fiscalización lleva hasta ${MAX_PHOTOS} fotos.`, true);
     return;
   }
   try {
     const { note, bytes } = await capture(file);
-    await outbox.addPhoto(id, note, bytes);
+    await outbox.addPhoto(of, note, bytes);
   } catch (error) {
     toast(error.name === "QuotaExceededError" ? "El teléfono no tiene espacio: borre fotos y repita." : "No se pudo leer la foto; tómela de nuevo.", true);
     return;
@@ -269,6 +277,7 @@ async function save(event) {
   if (text) return;
   isBusy = true;
   try {
+    await shooting;
     await keeping;
     const photos = (await outbox.photosOf(id)).map(({ id: photo, sha256, size_bytes, captured_at }) => ({ id: photo, sha256, size_bytes, captured_at }));
     const label = [operation()?.folio, values.point, values.trade, choiceText("result")].filter(Boolean).join(" · ");

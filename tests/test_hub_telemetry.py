@@ -141,7 +141,8 @@ NUMBERS = itertools.count(1)
 async def influx(engine: InfluxEngine, pool: Pool, folder: Path) -> AsyncIterator[World]:
     async with Shim(engine) as shim:
         access = Access(url=shim.url, org=ORG, bucket="almenara", token=TOKEN)
-        async with open_influx(access, folder, 64 * 2**20, KEEP, Metrics()) as store:
+        # a million readings are 80 MB, and a slow server takes them later than we write them
+        async with open_influx(access, folder, 2**30, KEEP, Metrics()) as store:
             await set_up(store.server, KEEP)
             await store.load(pool)
             yield World(store, pool, engine)

@@ -18,6 +18,7 @@ from hub.web import audit
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console
 from hub.web.frame import shown
+from hub.web.operations import sentence
 from hub.web.permissions import Permission
 from hub.web.problem import Problem
 from hub.web.sessions import Session
@@ -30,11 +31,6 @@ _Part = Annotated[str, Path(max_length=63)]
 MAX_CHARS = 2000
 MAX_FIELDS = 60
 _Version = Annotated[int, Form(ge=1)]
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 @router.get("/exportar.yaml", dependencies=_SEES)
@@ -73,7 +69,7 @@ async def evidence(
     try:
         await versions.add_evidence(console.pool, version.plan, proof, now)
     except PlanError as error:
-        raise Problem(422, _sentence(error)) from error
+        raise Problem(422, sentence(error)) from error
     await audit.record(console.pool, now, login, audit.Action.PLAN_CHANGED, actividad, "evidence")
     return RedirectResponse("/plan", status_code=303)
 
@@ -140,7 +136,7 @@ async def approve(console: TheConsole, session: Changing, version: _Version) -> 
     try:
         plan = await drafts.approve(console.pool, console.topics(), version=version, author=login, now=now)
     except PlanError as error:
-        return await _page(console, session, _sentence(error))
+        return await _page(console, session, sentence(error))
     what = f"{plan.id} actualización {plan.update}"
     await audit.record(console.pool, now, login, audit.Action.PLAN_CHANGED, plan.id, what)
     return RedirectResponse("/plan", status_code=303)
@@ -156,7 +152,7 @@ async def upload(console: TheConsole, session: Changing, version: _Version, arch
     except UnicodeDecodeError:
         return await _page(console, session, "El archivo no es texto UTF-8; guárdelo así y súbalo de nuevo.")
     except PlanError as error:
-        return await _page(console, session, _sentence(error))
+        return await _page(console, session, sentence(error))
     return await _done(console, session, "file")
 
 
@@ -180,7 +176,7 @@ async def add(
         drafting.add(document, en, tipo, codigo)
         await _save(console, session, document, version)
     except PlanError as error:
-        return await _page(console, session, _sentence(error))
+        return await _page(console, session, sentence(error))
     await _done(console, session, f"add {codigo.strip()}")
     return RedirectResponse(f"/plan/editar/{codigo.strip()}", status_code=303)
 
@@ -192,7 +188,7 @@ async def part_page(console: TheConsole, session: SignedIn, part: _Part) -> Resp
     try:
         found = drafting.find(document, part)
     except PlanError as error:
-        raise Problem(404, _sentence(error)) from error
+        raise Problem(404, sentence(error)) from error
     return await _part_page(console, session, draft, document, found)
 
 
@@ -245,8 +241,8 @@ async def change(request: Request, console: TheConsole, session: Changing, part:
         raise Problem(422) from None
     except PlanError as error:
         if "el borrador no tiene" in str(error):
-            raise Problem(404, _sentence(error)) from error
-        return await _part_page(console, session, draft, document, found, sent, _sentence(error))
+            raise Problem(404, sentence(error)) from error
+        return await _part_page(console, session, draft, document, found, sent, sentence(error))
     new_id = sent.get("id", "").strip() if part != "plan" else ""
     return await _done(console, session, f"change {new_id or part}")
 
@@ -258,5 +254,5 @@ async def remove(console: TheConsole, session: Changing, part: _Part, version: _
         drafting.remove(document, part)
         await _save(console, session, document, version)
     except PlanError as error:
-        return await _page(console, session, _sentence(error))
+        return await _page(console, session, sentence(error))
     return await _done(console, session, f"remove {part}")

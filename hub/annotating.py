@@ -19,7 +19,6 @@ from hub.database import UNAVAILABLE, Pool
 log = logging.getLogger(__name__)
 
 CADENCE_S = 15.0
-KEPT = timedelta(days=30)
 BEHIND = timedelta(days=1)
 """What began longer ago is not told any more."""
 CLAIM = timedelta(seconds=60)
@@ -108,7 +107,6 @@ class Annotating:
     async def tell(self) -> int:
         """Tell everything that is due; how many. Raises :class:`GrafanaError`."""
         now = self._clock.now()
-        await self._pool.execute("delete from grafana_annotations where claimed_at < $1", now - KEPT)
         rows = await self._pool.fetch(_DUE, now - BEHIND, now - CLAIM, MOST)
         for row in map(dict, rows):
             if row["annotation"] is not None:

@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 
 CADENCE_S = 3600.0
 COMMAND_DAYS = 400
+ANNOTATION_DAYS = 400
+"""A case that ends later than this has its end in no annotation."""
 
 
 async def upkeep_loop(
@@ -43,6 +45,7 @@ async def upkeep(
         ("events_default", "received_at", event_days),
         ("commands", "ended_at", COMMAND_DAYS),
         ("clock_offsets", "created_at", COMMAND_DAYS),
+        ("grafana_annotations", "claimed_at", ANNOTATION_DAYS),
     ):
         # Table and column are the constants above.
         await pool.execute(f"delete from {table} where {column} < $1", now - timedelta(days=days))  # noqa: S608

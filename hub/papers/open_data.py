@@ -5,18 +5,17 @@ too. No sums are told: a sum less its parts is what was hidden. Reserved cases n
 """
 
 import json
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from hub.database.statement import numbered
 from hub.papers.desk import Desk, PaperError
 from hub.papers.happenings import FAMILY_NAMES, Span
+from hub.plan.figures import not_for_all
 from hub.plan.measures.real import real
 from hub.plan.parameters import as_json
 from hub.plan.periods import Period, last_finished, local_midnight, parse_period, period_of
 
-SMALL = 5
 MONTHS_BACK = 24
 _FAMILIES = {family: name for family, name in FAMILY_NAMES.items() if family}
 
@@ -47,15 +46,6 @@ def month_of(desk: Desk, text: str) -> Period:
     return month
 
 
-def suppressed(counts: Mapping[str, int]) -> dict[str, int | None]:
-    """Counts of one family by sector as the public may see them: None is «fewer than five, or beside it»."""
-    hidden = {name for name, n in counts.items() if n < SMALL}
-    if len(hidden) == 1:
-        rest = sorted((n, name) for name, n in counts.items() if name not in hidden)
-        hidden |= {name for _, name in rest[:1]}
-    return {name: None if name in hidden else n for name, n in counts.items()}
-
-
 async def features(desk: Desk, month: Period) -> dict[str, Any]:
     """A FeatureCollection with one feature a sector: its outline, and a count or null for each family."""
     span = Span(month.label, month.first_day, month.end_day)
@@ -71,7 +61,10 @@ async def features(desk: Desk, month: Period) -> dict[str, Any]:
     by_family: dict[str, dict[str, int]] = {family: {} for family in _FAMILIES}
     for row in rows:
         by_family[row["family"]][row["sector"]] = row["n"]
-    told = {family: suppressed(counts) for family, counts in by_family.items()}
+    told: dict[str, dict[str, int | None]] = {}
+    for family, counts in by_family.items():
+        hidden = not_for_all(counts)
+        told[family] = {sector: None if sector in hidden else n for sector, n in counts.items()}
     sectors = await desk.pool.fetch("select sector, name, area from sectors order by sector")
     return {
         "type": "FeatureCollection",

@@ -80,15 +80,22 @@ def _cases(node: Node, facts: Facts, sectors: frozenset[str] | None) -> int | No
 
 
 def suppressed(figures: Mapping[str, Figure]) -> dict[str, Figure | None]:
-    """Figures as the public may see them: small ones are None.
+    """Figures as the public may see them: small ones are None."""
+    hidden = not_for_all({name: figure.cases for name, figure in figures.items()})
+    return {name: None if name in hidden else figure for name, figure in figures.items()}
+
+
+def not_for_all(cases: Mapping[str, int | None]) -> set[str]:
+    """The names whose count is too small to be published; None counts nothing.
 
     Where a single one would be missing, the total would tell it; so the next smallest goes with it.
     """
-    hidden = {name for name, figure in figures.items() if figure.is_small}
+    counted = {name: n for name, n in cases.items() if n is not None}
+    hidden = {name for name, n in counted.items() if n < SMALL}
     if len(hidden) == 1:
-        rest = [name for name in figures if name not in hidden and figures[name].cases is not None]
-        hidden |= set(sorted(rest, key=lambda name: (figures[name].cases or 0, name))[:1])
-    return {name: None if name in hidden else figure for name, figure in figures.items()}
+        rest = sorted((n, name) for name, n in counted.items() if name not in hidden)
+        hidden |= {name for _, name in rest[:1]}
+    return hidden
 
 
 def shown(datum: Datum, unit: str = "") -> str:

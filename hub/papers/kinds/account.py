@@ -10,10 +10,9 @@ from hub.papers.operating import operations
 from hub.papers.paper import Block, Cell, Chart, Column, Heading, NewPage, Paper, Paragraph, table
 from hub.papers.registering import council, outreach, projects
 from hub.papers.words import MONTHS
+from hub.plan.figures import SMALL
 from hub.plan.periods import Period, years_before
 
-SMALL = 5
-"""Counts below it are not published: they can point at a household."""
 _STEPS = 4
 
 

@@ -112,10 +112,11 @@ async def _page(console: Console, session: Session, error: str = "") -> Response
     return await shown(console, session, "plan_edit.html", values, 422 if error else 200)
 
 
-async def _done(console: Console, session: Session, what: str) -> Response:
+async def _done(console: Console, session: Session, what: str, part: str = "") -> Response:
+    """The change is on record; the person goes on with the list, or with the part."""
     login = session.user.login
     await audit.record(console.pool, console.now(), login, audit.Action.PLAN_CHANGED, "borrador", what)
-    return RedirectResponse("/plan/editar", status_code=303)
+    return RedirectResponse(f"/plan/editar/{part}".rstrip("/"), status_code=303)
 
 
 @router.post("/editar", dependencies=_CHANGES)
@@ -177,8 +178,7 @@ async def add(
         await _save(console, session, document, version)
     except PlanError as error:
         return await _page(console, session, sentence(error))
-    await _done(console, session, f"add {codigo.strip()}")
-    return RedirectResponse(f"/plan/editar/{codigo.strip()}", status_code=303)
+    return await _done(console, session, f"add {codigo.strip()}", codigo.strip())
 
 
 @router.get("/editar/{part}", dependencies=_CHANGES)
@@ -243,8 +243,7 @@ async def change(request: Request, console: TheConsole, session: Changing, part:
         if "el borrador no tiene" in str(error):
             raise Problem(404, sentence(error)) from error
         return await _part_page(console, session, draft, document, found, sent, sentence(error))
-    new_id = sent.get("id", "").strip() if part != "plan" else ""
-    return await _done(console, session, f"change {new_id or part}")
+    return await _done(console, session, f"change {part}")
 
 
 @router.post("/editar/{part}/quitar", dependencies=_CHANGES)

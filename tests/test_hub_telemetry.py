@@ -83,8 +83,7 @@ class World:
     async def settle(self) -> None:
         """Everything delivered and rolled up."""
         if isinstance(self.store, InfluxTelemetry):
-            while await self.store.send_some(self.pool, SystemClock()):
-                pass
+            await self.store.send_waiting(self.pool, SystemClock())
         while await self.store.roll_up(self.pool, NOON):
             pass
 

@@ -28,11 +28,12 @@ from hub.servers.child import free_port
 from hub.settings import SettingsError, load
 from hub.telemetry import Keep, Point, Resolution, Series, TelemetryError
 from hub.telemetry.influx import Access
+from hub.telemetry.influx import store as influx_store
 from hub.telemetry.influx.lines import Batch, batch, prefix, split
 from hub.telemetry.influx.moving import differences, move
 from hub.telemetry.influx.server import InfluxServer
 from hub.telemetry.influx.setup import problems, set_up
-from hub.telemetry.influx.spool import Spool
+from hub.telemetry.influx.spool import Position, Record, Spool
 from hub.telemetry.influx.store import InfluxTelemetry, open_influx
 from hub.telemetry.partitions import ensure_partitions
 from hub.telemetry.postgres import PostgresTelemetry
@@ -53,10 +54,11 @@ def reading(value: float, after: timedelta = timedelta(), device_id: int = 1) ->
 def test_lines_carry_tags_in_one_order_and_times_in_milliseconds() -> None:
     start = prefix("urn:dev:org:32473-río 1", "a=b", "")
     points = [
-        (start, reading(0.1, timedelta(milliseconds=1))),
-        (start, Point(1, "a", "", NOON, None, 'x "y"')),
+        reading(0.1, timedelta(milliseconds=1)),
+        Point(1, "a", "", NOON, None, 'x "y"'),
+        Point(1, "a", "", NOON, None, None),
     ]
-    assert batch(points) == Batch(
+    assert batch([start] * 3, points) == Batch(
         (
             "telemetry,device=urn:dev:org:32473-río\\ 1,quantity=a\\=b value=0.1 1795521600001\n"
             'telemetry,device=urn:dev:org:32473-río\\ 1,quantity=a\\=b text="x \\"y\\"" 1795521600000'
@@ -69,9 +71,9 @@ def test_lines_carry_tags_in_one_order_and_times_in_milliseconds() -> None:
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=5), st.text(max_size=10))
 def test_texts_with_line_breaks_and_marks_are_split_where_lines_end(texts: list[str], unit: str) -> None:
     start = prefix("urn:x", "q", unit)
-    points = [(start, Point(1, "q", unit, NOON, None, text)) for text in texts]
-    single = [batch([pair]).lines for pair in points]
-    assert split(batch(points).lines) == single
+    points = [Point(1, "q", unit, NOON, None, text) for text in texts]
+    single = [batch([start], [p]).lines for p in points]
+    assert split(batch([start] * len(points), points).lines) == single
 
 
 # ------------------------------------------------------------------------------------------- spool
@@ -92,7 +94,11 @@ def opened(folder: Path, room: int = ROOM) -> tuple[Spool, list[int]]:
 
 
 def names(spool: Spool) -> list[str]:
-    return [r.batch.lines.split(b"=")[1].split(b" ")[0].decode() for r in spool.peek(2**30)]
+    return [name_of(r) for r in spool.peek(2**30)]
+
+
+def name_of(record: Record) -> str:
+    return record.batch.lines.split(b"=")[1].split(b" ")[0].decode()
 
 
 def test_what_was_appended_is_there_after_a_restart_and_in_order(folder: Path) -> None:
@@ -106,6 +112,18 @@ def test_what_was_appended_is_there_after_a_restart_and_in_order(folder: Path) -
     assert names(spool) == ["b", "c", "d"]
     spool.advance(spool.peek(2**30)[-1].after)
     assert names(spool) == []
+    spool.close()
+
+
+def test_what_is_on_its_way_is_passed_over(folder: Path) -> None:
+    spool, _ = opened(folder)
+    for name in "abc":
+        spool.append(lines(name))
+    first = spool.peek(1)[0]
+    assert [name_of(r) for r in spool.peek(2**30, first.after)] == ["b", "c"]
+    assert names(spool) == ["a", "b", "c"], "looking takes nothing away"
+    spool.advance(spool.peek(2**30)[1].after)
+    assert [name_of(r) for r in spool.peek(2**30, first.after)] == ["c"], "never back to what is done"
     spool.close()
 
 
@@ -223,10 +241,10 @@ async def test_a_bad_line_stands_alone_and_is_reported(
     good = [reading(float(n), timedelta(seconds=n)) for n in range(9)]
     clash = Batch(b'telemetry,device=x,quantity=y value="text" 1795521600000', 1, (1_795_521_600_000,))
     await write(store, pool, *good[:4], far, *good[4:])
-    await store.send_some(pool, SystemClock())
+    await store.send_waiting(pool, SystemClock())
     store.spool.append(clash)
     await write(store, pool, reading(100.0, timedelta(seconds=100)))
-    await store.send_some(pool, SystemClock())
+    await store.send_waiting(pool, SystemClock())
     assert await raw(store, pool) == [*(float(n) for n in range(9)), 100.0]
     assert sample(metrics, "rejected_total") == 2
     kept = (folder / "rejected.lines").read_text()
@@ -245,9 +263,46 @@ async def test_readings_wait_on_disk_while_the_server_is_away(
     assert not (await store.health(pool)).is_up
     assert (await store.latest(pool, [1]))[0].value == 4.0, "rules need the newest, server or not"
     await engine.start()
-    assert await store.send_some(pool, SystemClock())
+    await store.send_waiting(pool, SystemClock())
     assert await raw(store, pool) == [0.0, 1.0, 2.0, 3.0, 4.0]
     assert sample(metrics, "waiting_bytes") == 0
+
+
+async def test_a_request_leaves_the_spool_once_its_slots_are_noted(
+    store: InfluxTelemetry, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sent, noted, then forgotten, while later requests are under way already."""
+    monkeypatch.setattr(influx_store, "REQUEST_BYTES", 1)
+    for n in range(6):
+        await write(store, pool, reading(float(n), timedelta(minutes=10 * n)))
+    steps: list[tuple[str, int]] = []
+    server_write, advance = store.server.write, store.spool.advance
+
+    async def written(resolution: Resolution, lines: bytes) -> None:
+        await server_write(resolution, lines)
+        steps.append(("sent", int(float(lines.split(b"value=")[1].split(b" ")[0]))))
+
+    def advanced(position: Position) -> None:
+        steps.append(("forgotten", sum(step == "forgotten" for step, _ in steps)))
+        advance(position)
+
+    monkeypatch.setattr(store.server, "write", written)
+    monkeypatch.setattr(store.spool, "advance", advanced)
+    await store.send_waiting(pool, SystemClock())
+    assert [n for step, n in steps if step == "sent"] == list(range(6))
+    assert all(steps.index(("sent", n)) < steps.index(("forgotten", n)) for n in range(6))
+    assert await pool.fetchval("select count(distinct slot) from telemetry_changes") == 6
+    assert store.spool.peek(1) == []
+
+
+async def test_an_overwritten_value_is_the_one_that_came_last(
+    store: InfluxTelemetry, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(influx_store, "REQUEST_BYTES", 1)
+    for n in range(20):
+        await write(store, pool, reading(float(n)))
+    await store.send_waiting(pool, SystemClock())
+    assert await raw(store, pool) == [19.0]
 
 
 async def test_the_sender_waits_longer_and_longer_and_nothing_is_dropped(
@@ -300,7 +355,7 @@ async def test_setup_makes_the_buckets_mends_retention_and_is_idempotent(shim: S
 
 async def test_two_rollers_do_not_get_in_each_others_way(store: InfluxTelemetry, pool: Pool) -> None:
     await write(store, pool, *[reading(1.0, timedelta(minutes=n)) for n in range(120)])
-    await store.send_some(pool, SystemClock())
+    await store.send_waiting(pool, SystemClock())
     counts = await asyncio.gather(store.roll_up(pool, NOON), store.roll_up(pool, NOON))
     assert sum(counts) == 12
     rows = await store.history(pool, SERIES, NOON, NOON + timedelta(hours=2), Resolution.HOUR)
@@ -496,9 +551,9 @@ def victoria(server_folder: Path) -> Iterator[str]:
 async def test_another_server_of_the_same_protocol_takes_our_writes(victoria: str) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     start = prefix("urn:dev:org:32473-sensor-1", "caudal, río", "m3/s")
-    points = [(start, Point(1, "q", "", now - timedelta(seconds=n), float(n))) for n in range(100)]
+    points = [Point(1, "q", "", now - timedelta(seconds=n), float(n)) for n in range(100)]
     async with InfluxServer(Access(victoria, "x", "y", "z")) as server, aiohttp.ClientSession() as session:
-        await server.write(Resolution.RAW, batch(points).lines)
+        await server.write(Resolution.RAW, batch([start] * 100, points).lines)
         async with session.get(f"{victoria}/internal/force_flush"):
             pass
 

@@ -202,7 +202,9 @@ async def test_a_press_is_texted_answered_and_shown_at_the_button(
         )
         assert {text for _, text in here.modem.texts()} == {said}
         # the network's reports reach the ledger
-        delivered = "select bool_and(coalesce(is_delivered, false)) from notifications where purpose = 'alert'"
+        delivered = (
+            "select bool_and(coalesce(is_delivered, false)) from notifications where purpose = 'alert'"
+        )
         await eventually(lambda: pool.fetchval(delivered))
         here.modem.receive(ANA, f"1 {code}")
         await eventually(lambda: pool.fetchval("select state = 'acknowledged' from alerts"))
@@ -228,7 +230,9 @@ async def test_a_long_text_leaves_part_by_part_and_is_delivered_when_all_of_it_i
             " created_at) select gen_random_uuid(), contact_id, name, 4, $1, now(), now() from contacts",
             text,
         )
-        await eventually(lambda: pool.fetchval("select bool_and(coalesce(is_delivered, false)) from notifications"))
+        await eventually(
+            lambda: pool.fetchval("select bool_and(coalesce(is_delivered, false)) from notifications")
+        )
         assert sorted(here.modem.texts()) == [(to, text.replace("ú", "u")) for to in (ANA, LUIS, EVA)]
         parts = [sent.submit.concat for sent in here.modem.sent]
         numbers = [part.number for part in parts if part is not None]

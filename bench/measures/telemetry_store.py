@@ -161,7 +161,7 @@ async def _bare(_setting: Setting, _pool: Pool, url: str, batches: list[list[Poi
     prefixes = {n: prefix(f"urn:dev:org:32473-s-{n}", "temperature", "Cel") for n in range(1, _SENSORS + 1)}
     bodies: list[bytes] = [b""]
     for points in batches:
-        lines = batch((prefixes[p.device_id], p) for p in points).lines
+        lines = batch([prefixes[p.device_id] for p in points], points).lines
         if len(bodies[-1]) + len(lines) > REQUEST_BYTES:
             bodies.append(b"")
         bodies[-1] += lines + b"\n"

@@ -79,6 +79,8 @@ class PostgresTelemetry:
         known = self._quantities.known(points)
         if not known:
             return 0
+        series = [(p.device_id, quantity_id) for quantity_id, p in known]
+        best = newest(series, (p for _, p in known), now)
         return int(
             await executor.fetchval(
                 _WRITE,
@@ -87,7 +89,7 @@ class PostgresTelemetry:
                 literal([p.at for _, p in known]),
                 literal([p.value for _, p in known]),
                 or_none([p.text for _, p in known]),
-                literal(newest(known, now)),
+                literal([best.get(key) is p for key, (_, p) in zip(series, known, strict=True)]),
             )
         )
 

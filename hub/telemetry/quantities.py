@@ -1,7 +1,8 @@
 """Quantities and their numbers: rows of PostgreSQL, whatever store holds the readings."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from edge.contract import FUTURE_TOLERANCE
 from hub.database import Pool
@@ -18,6 +19,8 @@ _LATEST = """
     from telemetry_latest l join quantities q using (quantity_id)
     where l.device_id = any($1) order by l.device_id, q.name, q.unit
 """
+K = TypeVar("K", bound=Hashable)
+
 # More names than this from the field is a fault or an attack, not a quantity.
 _MAX_QUANTITIES = 5000
 
@@ -51,18 +54,18 @@ class Quantities:
         ]
 
 
-def newest(known: Sequence[tuple[int, Point]], now: datetime) -> list[bool]:
-    """Which of the points is the newest of its series in the batch, and not from the future."""
+def newest(series: Iterable[K], points: Iterable[Point], now: datetime) -> dict[K, Point]:
+    """The newest point of each series in the batch that is not from the future.
+
+    ``series`` names the series of each point, in whatever way its caller has at hand.
+    """
     limit = now + FUTURE_TOLERANCE
-    found: dict[tuple[int, int], int] = {}
-    for index, (quantity_id, p) in enumerate(known):
-        key = (p.device_id, quantity_id)
-        if p.at <= limit and ((best := found.get(key)) is None or known[best][1].at < p.at):
-            found[key] = index
-    marks = [False] * len(known)
-    for index in found.values():
-        marks[index] = True
-    return marks
+    found: dict[K, Point] = {}
+    for key, p in zip(series, points, strict=True):
+        best = found.get(key)
+        if (best is None or best.at < p.at) and p.at <= limit:
+            found[key] = p
+    return found
 
 
 async def latest(pool: Pool, device_ids: Sequence[int]) -> list[Reading]:

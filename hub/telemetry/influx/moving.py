@@ -76,13 +76,14 @@ async def _move_day(
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         cursor = await connection.cursor(_READINGS, start, start + _DAY)
         while rows := await cursor.fetch(PORTION):
-            points = []
+            starts, points = [], []
             for source, name, unit, device_id, at, value, text in rows:
                 key = (source, name, unit)
                 if key not in prefixes:
                     prefixes[key] = prefix(*key)
-                points.append((prefixes[key], Point(device_id, name, unit, at, value, text)))
-            await deliver(server, Resolution.RAW, batch(points).lines, on_rejected)
+                starts.append(prefixes[key])
+                points.append(Point(device_id, name, unit, at, value, text))
+            await deliver(server, Resolution.RAW, batch(starts, points).lines, on_rejected)
     await rollups.refresh(server, [start + index * SLOT for index in range(_DAY // SLOT)])
 
 

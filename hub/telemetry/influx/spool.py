@@ -104,7 +104,8 @@ class Spool:
     def _drop_oldest(self) -> None:
         """The reader goes on in the next file."""
         oldest = min(self._sizes)
-        lost = sum(record.batch.count for record in self._records(oldest))
+        unsent = self._read.offset if oldest == self._read.file else 0
+        lost = sum(record.batch.count for record in self._records(oldest, unsent))
         self._remove_before(oldest + 1)
         self._read = max(self._read, Position(min(self._sizes), 0))
         if lost:
@@ -118,13 +119,17 @@ class Spool:
         with self._lock:
             return self._total() - min(self._read.offset, self._sizes.get(self._read.file, 0))
 
-    def peek(self, limit_bytes: int) -> list[Record]:
-        """The oldest batches that the server lacks, in order, together up to ``limit_bytes``, or one."""
+    def peek(self, limit_bytes: int, after: Position = Position(0, 0)) -> list[Record]:
+        """The oldest batches that the server lacks, in order, together up to ``limit_bytes``, or one.
+
+        Those before ``after`` are on their way already.
+        """
         found: list[Record] = []
         size = 0
         with self._lock:
-            for number in sorted(n for n in self._sizes if n >= self._read.file):
-                for record in self._records(number):
+            start = max(self._read, after)
+            for number in sorted(n for n in self._sizes if n >= start.file):
+                for record in self._records(number, start.offset if number == start.file else 0):
                     size += len(record.batch.lines)
                     if found and size > limit_bytes:
                         return found
@@ -187,9 +192,8 @@ class Spool:
             self._path(old).unlink()
             del self._sizes[old]
 
-    def _records(self, number: int) -> Iterator[Record]:
-        """Unsent records of one file, until its end or a torn one."""
-        offset = self._read.offset if number == self._read.file else 0
+    def _records(self, number: int, offset: int) -> Iterator[Record]:
+        """Records of one file from ``offset`` on, until its end or a torn one."""
         with self._path(number).open("rb") as file:
             file.seek(offset)
             while len(header := file.read(_HEADER.size)) == _HEADER.size:

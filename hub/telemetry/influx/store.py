@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -61,6 +61,10 @@ _CHANGED = """
 """
 
 
+_Key = tuple[int, str, str]
+"""Device, quantity and unit: a series, with no object of its own for each reading."""
+
+
 class InfluxTelemetry:
     """Implements :class:`hub.telemetry.TelemetryStore`. Made by :func:`open_influx`."""
 
@@ -75,7 +79,7 @@ class InfluxTelemetry:
         self._days = keep
         self._quantities = Quantities()
         self._sources: dict[int, str] = {}
-        self._prefixes: dict[tuple[int, int], str] = {}
+        self._starts: dict[_Key, str] = {}
         self._turn = asyncio.Lock()
         self._arrived = asyncio.Event()
         self._problem = ""
@@ -93,26 +97,30 @@ class InfluxTelemetry:
 
     async def write(self, executor: Connection | Pool, points: Sequence[Point], now: datetime) -> int:
         """All points count as new: the server does not say which of them it had."""
-        known = [pair for pair in self._quantities.known(points) if pair[1].device_id in self._sources]
-        if not known:
+        keys = [(p.device_id, p.quantity, p.unit) for p in points]
+        if unknown := set(keys) - self._starts.keys():
+            self._meet(unknown)
+            points = [p for key, p in zip(keys, points, strict=True) if key in self._starts]
+            keys = [key for key in keys if key in self._starts]
+        if not keys:
             return 0
-        newest_ones = asyncio.ensure_future(self._write_latest(executor, known, now))
+        newest_ones = asyncio.ensure_future(self._write_latest(executor, newest(keys, points, now)))
         try:
-            await self._keep(await self._encoded(known))  # while PostgreSQL works
+            await self._keep(await self._encoded(keys, points))  # while PostgreSQL works
         except BaseException:
             newest_ones.cancel()
             await asyncio.gather(newest_ones, return_exceptions=True)
             raise
         await newest_ones
-        return len(known)
+        return len(keys)
 
-    async def _encoded(self, known: Sequence[tuple[int, Point]]) -> Batch:
+    async def _encoded(self, keys: Sequence[_Key], points: Sequence[Point]) -> Batch:
         """In turns with everything else: an alarm does not wait for thousands of lines."""
         parts: list[Batch] = []
-        for start in range(0, len(known), YIELD_EVERY):
+        for first in range(0, len(keys), YIELD_EVERY):
             await asyncio.sleep(0)
-            some = known[start : start + YIELD_EVERY]
-            parts.append(batch((self._prefix(quantity_id, p), p) for quantity_id, p in some))
+            some = slice(first, first + YIELD_EVERY)
+            parts.append(batch([self._starts[key] for key in keys[some]], points[some]))
         return joined(parts)
 
     async def _keep(self, lines: Batch) -> None:
@@ -122,26 +130,25 @@ class InfluxTelemetry:
             self._arrived.set()
             self._metrics.telemetry_waiting.set(self.spool.waiting_bytes)
 
-    async def _write_latest(
-        self, executor: Connection | Pool, known: Sequence[tuple[int, Point]], now: datetime
-    ) -> None:
-        marks = newest(known, now)
-        if fresh := [pair for pair, is_newest in zip(known, marks, strict=True) if is_newest]:
-            await executor.execute(
-                _WRITE_LATEST,
-                literal([p.device_id for _, p in fresh]),
-                literal([quantity_id for quantity_id, _ in fresh]),
-                literal([p.at for _, p in fresh]),
-                literal([p.value for _, p in fresh]),
-                or_none([p.text for _, p in fresh]) or [None] * len(fresh),
-            )
+    async def _write_latest(self, executor: Connection | Pool, fresh: Mapping[_Key, Point]) -> None:
+        if not fresh:
+            return
+        points = fresh.values()
+        await executor.execute(
+            _WRITE_LATEST,
+            literal([p.device_id for p in points]),
+            literal([self._quantities.ids[p.quantity, p.unit] for p in points]),
+            literal([p.at for p in points]),
+            literal([p.value for p in points]),
+            or_none([p.text for p in points]) or [None] * len(points),
+        )
 
-    def _prefix(self, quantity_id: int, p: Point) -> str:
-        key = (p.device_id, quantity_id)
-        found = self._prefixes.get(key)
-        if found is None:
-            found = self._prefixes[key] = prefix(self._sources[p.device_id], p.quantity, p.unit)
-        return found
+    def _meet(self, keys: Iterable[_Key]) -> None:
+        """Series of which device and quantity are known get the start of their lines."""
+        for key in keys:
+            device_id, quantity, unit = key
+            if device_id in self._sources and (quantity, unit) in self._quantities.ids:
+                self._starts[key] = prefix(self._sources[device_id], quantity, unit)
 
     # --------------------------------------------------------------------------------------- send
 
@@ -149,30 +156,43 @@ class InfluxTelemetry:
         """Hand the spool to the server, in order, for ever."""
         while True:
             self._arrived.clear()
-            if not await self.send_some(pool, clock):
-                await self._arrived.wait()
+            await self.send_waiting(pool, clock)
+            await self._arrived.wait()
 
-    async def send_some(self, pool: Pool, clock: Clock) -> bool:
-        """One request's worth; False when nothing waits. Returns only when the server has it."""
-        records = await asyncio.to_thread(self.spool.peek, REQUEST_BYTES)
+    async def send_waiting(self, pool: Pool, clock: Clock) -> None:
+        """All that waits, request by request; returns when the server has it.
+
+        While the server works on one request, the one before is settled and the next one read, so that it
+        never waits for our disk or PostgreSQL. Requests themselves follow each other: order matters where
+        two values have one key.
+        """
+        settling: Sequence[Record] = ()
+        sending: Sequence[Record] = await asyncio.to_thread(self.spool.peek, REQUEST_BYTES)
+        while sending or settling:
+            after = (sending or settling)[-1].after
+            async with asyncio.TaskGroup() as step:
+                step.create_task(self._insist(sending, clock))
+                step.create_task(self._settle(settling, pool, clock))
+                ahead = step.create_task(asyncio.to_thread(self.spool.peek, REQUEST_BYTES, after))
+            settling, sending = sending, ahead.result()
+
+    async def _settle(self, records: Sequence[Record], pool: Pool, clock: Clock) -> None:
+        """What the server has leaves the spool. Its slots are noted before that: none is missed."""
         if not records:
-            return False
-        await self._insist(b"\n".join(r.batch.lines for r in records), clock)
-        await self._note_slots(pool, records, clock)
-        await asyncio.to_thread(self.spool.advance, records[-1].after)
-        self._metrics.telemetry_waiting.set(self.spool.waiting_bytes)
-        return True
-
-    async def _note_slots(self, pool: Pool, records: Sequence[Record], clock: Clock) -> None:
-        """After the server has the readings and before they leave the spool: none is missed."""
+            return
         changed = sorted({slot for r in records for slot in r.batch.slots})
 
         async def note() -> None:
             await pool.execute(_CHANGED, changed)
 
         await persist(note, clock.sleep, "telemetry for InfluxDB")
+        await asyncio.to_thread(self.spool.advance, records[-1].after)
+        self._metrics.telemetry_waiting.set(self.spool.waiting_bytes)
 
-    async def _insist(self, lines: bytes, clock: Clock) -> None:
+    async def _insist(self, records: Sequence[Record], clock: Clock) -> None:
+        if not records:
+            return
+        lines = b"\n".join(r.batch.lines for r in records)
         delay_s = _FIRST_DELAY_S
         while True:
             try:

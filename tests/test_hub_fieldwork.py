@@ -20,7 +20,6 @@ from hub.fieldwork.messages import Inspection, read_item
 from hub.fieldwork.permit_file import folio_of, read_permits
 from hub.fieldwork.phone_time import corrected, offset_ms
 from hub.fieldwork.places import distance_m
-from hub.fieldwork.privacy import has_rut
 from hub.fieldwork.rounds import Checkin, Checkpoint, Position, judge, prove
 from hub.fieldwork.vault import MAX_BYTES, Vault, media_type_of
 
@@ -94,18 +93,6 @@ def test_what_is_wrong_with_a_register_is_named(text: str, problem: str) -> None
 
 def test_a_folio_is_found_however_it_is_typed() -> None:
     assert folio_of(" pv-00 01\n") == "PV-0001"
-
-
-@pytest.mark.parametrize("text", ["12.345.678-5", "vio a 12345678-5, calle 3", "6-K: 10.000.013-K"])
-def test_a_rut_is_seen(text: str) -> None:
-    assert has_rut(text)
-
-
-@pytest.mark.parametrize(
-    "text", ["parte A-004512", "FIS-2027-000123", "12.345.678-4", "34,5 kg", "2027-01-16"]
-)
-def test_a_folio_is_no_rut(text: str) -> None:
-    assert not has_rut(text)
 
 
 # ----------------------------------------------------------------------------------------------- vault

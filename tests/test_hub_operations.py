@@ -10,7 +10,7 @@ import pytest
 from hub.database import Pool
 from hub.operations import acta, importing, reading, service
 from hub.operations.areas import load_sectors
-from hub.operations.checking import names_a_person, problems
+from hub.operations.checking import problems
 from hub.operations.lifecycle import MOVES, Move, State, offers
 from hub.operations.loading import EXAMPLE, OperationFileError, load_operation
 from hub.operations.model import Draft, Institution, OperationError, Point, StaleError, Task
@@ -319,23 +319,6 @@ def test_problems_say_what_to_do() -> None:
     ):
         found = problems(replace(draft(), **changes), {"COSTA"})  # type: ignore[arg-type]
         assert any(text in one for one in found), (changes, found)
-
-
-@pytest.mark.parametrize(
-    ("text", "is_person"),
-    [
-        ("12.345.678-5", True),
-        ("12345678-k", True),
-        ("de 12345678K", True),
-        ("12.345.678 5", True),
-        ("9.876.5432", True),
-        ("parte A-004512", False),
-        ("OPF-2027-0014", False),
-        ("vale 12.345.678 pesos", False),
-    ],
-)
-def test_a_rut_is_seen(text: str, is_person: bool) -> None:
-    assert names_a_person(text) is is_person
 
 
 async def test_offers_tell_what_is_missing(pool: Pool) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from hub.fieldwork.errors import RefusedError
-from hub.fieldwork.privacy import has_rut
+from hub.privacy import names_a_person
 
 MAX_ITEMS = 50
 MAX_PHOTOS = 6
@@ -158,7 +158,7 @@ def _mistakes(item: Inspection) -> Iterator[str]:
         f"folio del parte {number}": one.ticket_folio for number, one in enumerate(item.infringements, 1)
     }
     for name, text in texts.items():
-        if has_rut(text):
+        if names_a_person(text):
             yield f"«{name}» contiene un RUT; bórrelo: aquí van lugares y folios, nunca personas."
         if not all(sign.isprintable() or sign in "\n\t" for sign in text):
             yield f"«{name}» tiene signos que no se pueden mostrar; bórrelos."

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from hub.fieldwork.privacy import has_rut
 from hub.nodes import Problem
+from hub.privacy import names_a_person
 
 NEEDED = ("folio", "rubro", "lugar", "hasta")
 COLUMNS = (*NEEDED, "sector", "desde", "estado")
@@ -35,7 +35,7 @@ def folio_of(text: str) -> str:
     folio = "".join(text.split()).upper()
     if not _FOLIO.fullmatch(folio):
         raise ValueError(f"«{text[:40]}» no es un folio; use letras, números y los signos . / _ -")
-    if has_rut(folio):
+    if names_a_person(folio):
         raise ValueError("parece un RUT; aquí van folios de permisos, nunca personas")
     return folio
 
@@ -123,7 +123,7 @@ def _text(line: _Line, name: str, *, is_needed: bool = False) -> str:
     text = line.get(name, "")
     if (is_needed and not text) or len(text) > 120 or not text.isprintable():
         raise ValueError(f"«{name}»: debe tener entre {int(is_needed)} y 120 caracteres que se puedan leer")
-    if has_rut(text):
+    if names_a_person(text):
         raise ValueError(f"«{name}»: contiene un RUT; bórrelo: solo van folios y lugares")
     return text
 

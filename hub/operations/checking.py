@@ -1,23 +1,13 @@
 """What is wrong with a plan for an operation, in words that say what to do. Pure."""
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 
 from hub.operations.model import Draft, Institution
+from hub.privacy import names_a_person
 
 LONGEST = timedelta(days=3)
 MAX_POINTS = 60
-_RUT = re.compile(
-    r"\b(?:\d{1,2}\.\d{3}\.\d{3}\s?-?\s?[\dkK]"  # with its dots, the hyphen is often left out
-    r"|\d{1,2}\.?\d{3}\.?\d{3}\s?-\s?[\dkK]"
-    r"|\d{7,8}[kK])\b"
-)
-
-
-def names_a_person(text: str) -> bool:
-    """Whether a RUT seems to stand in the text: nobody who is inspected is written down."""
-    return bool(_RUT.search(text))
 
 
 def problems(draft: Draft, sectors: Collection[str]) -> list[str]:

@@ -8,9 +8,9 @@ from datetime import datetime
 from edge.contract import uuid7
 from hub.database import Connection, Pool
 from hub.operations import reading, service
-from hub.operations.checking import names_a_person
 from hub.operations.model import Infringement, Inspection, OperationError
 from hub.operations.words import PERMITS, RESULTS
+from hub.privacy import names_a_person
 
 MAX_INFRINGEMENTS = 10
 

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 
 from hub.nodes import choice
-from hub.operations.checking import names_a_person
+from hub.privacy import names_a_person
 
 
 def line(text: str) -> str:

@@ -14,12 +14,13 @@ from edge.contract import uuid7
 from hub.alerts.model import RESTRICTED_KINDS
 from hub.database import Connection, Pool
 from hub.operations import acta, reading
-from hub.operations.checking import names_a_person, problems
+from hub.operations.checking import problems
 from hub.operations.folios import next_folio
 from hub.operations.lifecycle import CHANGEABLE, MOVES, Move, missing
 from hub.operations.model import Dossier, Draft, Operation, OperationError, Point, StaleError
 from hub.operations.words import COUNTS, RELATIONS, STATES
 from hub.plan.periods import SANTIAGO
+from hub.privacy import names_a_person
 
 MAX_NOTE = 500
 

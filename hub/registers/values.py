@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from hub.operations.checking import names_a_person
 from hub.plan.periods import SANTIAGO
+from hub.privacy import names_a_person
 from hub.registers.model import Field, Register, Sort
 
 MAX_TEXT, MAX_LONG = 300, 8_000

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Path, Request, UploadFile
 from starlette.responses import RedirectResponse, Response
 
-from hub.operations.checking import names_a_person
 from hub.plan import drafting, drafts, versions
 from hub.plan.difference import differences
 from hub.plan.drafting import KINDS, Document, Part
 from hub.plan.drafts import Draft
 from hub.plan.errors import PlanError
 from hub.plan.measures import VOCABULARY
+from hub.privacy import names_a_person
 from hub.web import audit
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console

@@ -353,10 +353,4 @@ def filter_of(first: date, end: date, sector: str, state: str, kind: str, season
     return Filter(state=state, sector=sector, kind=kind, first=first, end=end, season=season)
 
 
-def sentence(error: Exception) -> str:
-    """An error's words as a sentence."""
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
-
-
 MOVES = {move.value: move for move in Move}

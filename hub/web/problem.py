@@ -35,6 +35,12 @@ TEXTS: dict[int, str] = {
 }
 
 
+def sentence(error: Exception) -> str:
+    """An error's words as a sentence."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
 class Problem(Exception):  # noqa: N818  (RFC 9457's word)
     """An answer that is not success. ``detail`` is Spanish, for people; ``errors`` name fields."""
 

@@ -15,9 +15,9 @@ from hub.web import audit
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console
 from hub.web.frame import shown
-from hub.web.operations import Folio, Text, Words, padded, sentence
+from hub.web.operations import Folio, Text, Words, padded
 from hub.web.permissions import Permission
-from hub.web.problem import Problem
+from hub.web.problem import Problem, sentence
 from hub.web.sessions import Session
 
 router = APIRouter(prefix="/operativos", include_in_schema=False)

@@ -17,7 +17,7 @@ from hub.fieldwork.messages import Batch, Take
 from hub.web import audit, fieldpage
 from hub.web.auth import Changing, TheConsole, allowed
 from hub.web.permissions import Permission
-from hub.web.problem import Problem
+from hub.web.problem import Problem, sentence
 
 router = APIRouter(prefix="/api/v1/field", dependencies=[Depends(allowed(Permission.RECORD_INSPECTIONS))])
 
@@ -70,10 +70,5 @@ async def bring_photo(
             console.pool, console.vault, file_id, content, session.user.login, console.now()
         )
     except FieldError as error:
-        raise Problem(422, _sentence(error)) from error
+        raise Problem(422, sentence(error)) from error
     return _json({"id": str(file_id), "sha256": file.sha256, "differs": file.differs})
-
-
-def _sentence(error: FieldError) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

@@ -17,7 +17,7 @@ from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console
 from hub.web.frame import shown
 from hub.web.permissions import Permission
-from hub.web.problem import Problem
+from hub.web.problem import Problem, sentence
 
 router = APIRouter(include_in_schema=False)
 
@@ -69,8 +69,7 @@ async def plan(
         assert sheet is not None  # noqa: S101  (find_spot raised otherwise)
         operation = await planning.plan(console.pool, sheet, spot, author=login, now=now)
     except OperationError as error:
-        text = str(error)
-        raise Problem(422, f"{text[:1].upper()}{text[1:]}.") from error
+        raise Problem(422, sentence(error)) from error
     await audit.record(
         console.pool, now, login, audit.Action.OPERATION_CHANGED, operation.folio, f"plan {code}"
     )
@@ -86,8 +85,7 @@ async def _effect(console: Console, folio: str) -> tuple[Operation, effect.Effec
         operation = await reading.find(console.pool, folio)
         return operation, await effect.effect_of(console.pool, operation, codes, console.now())
     except OperationError as error:
-        text = str(error)
-        raise Problem(404, f"{text[:1].upper()}{text[1:]}.") from error
+        raise Problem(404, sentence(error)) from error
 
 
 @router.get("/operativos/{folio}/efecto", dependencies=_SEES)

@@ -29,9 +29,9 @@ from hub.web import operations as views
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console
 from hub.web.frame import shown
-from hub.web.operations import Folio, OperationForm, sentence
+from hub.web.operations import Folio, OperationForm
 from hub.web.permissions import Permission
-from hub.web.problem import Problem
+from hub.web.problem import Problem, sentence
 from hub.web.sessions import Session
 from hub.web.texts import KINDS as ALERT_KINDS
 

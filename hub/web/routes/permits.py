@@ -11,6 +11,7 @@ from hub.web import audit
 from hub.web.auth import SignedIn, TheConsole, allowed
 from hub.web.frame import shown
 from hub.web.permissions import Permission
+from hub.web.problem import sentence
 
 router = APIRouter(include_in_schema=False)
 
@@ -34,8 +35,7 @@ async def permits_page(
         try:
             folio = folio_of(folio)
         except ValueError as error:
-            text = str(error)
-            mistake, status = f"{text[:1].upper()}{text[1:]}.", 422
+            mistake, status = sentence(error), 422
         else:
             found = await permits.find(console.pool, folio, today)
             await audit.record(console.pool, now, session.user.login, audit.Action.PERMIT_READ, folio)

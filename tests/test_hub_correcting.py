@@ -1,11 +1,12 @@
-"""An inspection mended: what stands, what stays behind it, and who has to sign again."""
+"""An inspection mended, withdrawn or put back: what stands, what stays behind it, who has to sign again."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from test_hub_operations import NOW, START, draft, moved
+from test_hub_papers import desk
 from test_hub_web import Site, site
 from test_hub_web_operations import inspector, send
 
@@ -14,6 +15,8 @@ from hub.operations import acta, correcting, reading, service
 from hub.operations.correcting import Correction
 from hub.operations.lifecycle import Move, missing
 from hub.operations.model import Infringement, OperationError
+from hub.papers import operating
+from hub.registers.datasets import DATASETS
 
 __all__ = ["site"]  # a fixture
 
@@ -44,6 +47,16 @@ async def inspected(pool: Pool) -> str:
     )
     await pool.execute("insert into inspection_referrals values ($1, 'SII', 'boleta')", id_)
     return folio
+
+
+async def exported(pool: Pool, dataset: str) -> int:
+    rows = await pool.fetch(DATASETS[dataset].sql, START - timedelta(days=30), START + timedelta(days=30))
+    return len(rows)
+
+
+async def in_the_month_s_paper(pool: Pool, as_of: datetime) -> list[int]:
+    span = operating.Span("", date(2027, 1, 1), date(2027, 2, 1))
+    return [held.inspections for held in await operating.operations(desk(pool, as_of=as_of), span)]
 
 
 def mended(**changes: object) -> Correction:
@@ -150,3 +163,75 @@ async def test_the_page_shows_what_stands_and_takes_what_is_right(site: Site) ->
     assert "corregida por ines" in page
     assert "el 01-03-2027" in page
     assert (await street.client.get(address.replace("000001", "000002"))).status_code == 404
+
+
+async def test_one_typed_twice_is_withdrawn_counts_nowhere_and_can_be_put_back(pool: Pool) -> None:
+    folio = await inspected(pool)
+    await moved(pool, folio, Move.EXECUTE)
+    await service.count(
+        pool, folio, present={"DSP": 5, "Carabineros": 0}, totals={}, author="ines", now=START
+    )
+    await service.sign(pool, folio, "DSP", author="jaime", now=START)
+    later = START + timedelta(hours=1)
+    before = acta.text(await reading.dossier(pool, folio))
+    await correcting.withdraw(pool, folio, FOLIO, "Anotada dos veces", author="jaime", now=later)
+    dossier = await reading.dossier(pool, folio)
+    assert list(dossier.inspections) == []
+    [gone] = dossier.withdrawn
+    assert (gone.folio, gone.reason, gone.author, gone.at) == (FOLIO, "Anotada dos veces", "jaime", later)
+    assert f"Retirada: {FOLIO} (Anotada dos veces); no cuenta." in acta.text(dossier)
+    assert "DSP firme de nuevo" in "; ".join(missing(dossier, Move.CLOSE))
+    assert (dossier.log[0].move, dossier.log[0].note) == ("withdraw", f"{FOLIO}: Anotada dos veces")
+    assert await exported(pool, "fiscalizaciones") + await exported(pool, "partes") == 0
+    assert await pool.fetchval("select sum(inspections) + sum(infringements) from panels.operations") == 0
+    assert await pool.fetchval("select count(*) from panels.inspections") == 0
+    assert await in_the_month_s_paper(pool, later - timedelta(minutes=1)) == [1]
+    assert await in_the_month_s_paper(pool, later) == [0]
+    with pytest.raises(OperationError, match="no tiene la fiscalización"):
+        await correcting.withdraw(pool, folio, FOLIO, "otra vez", author="jaime", now=later)
+    even_later = later + timedelta(hours=1)
+    await correcting.restore(pool, folio, FOLIO, "Eran dos puestos", author="jaime", now=even_later)
+    dossier = await reading.dossier(pool, folio)
+    [one] = dossier.inspections
+    assert (one.trade, one.infringements, one.seizures[0].quantity) == ("Ropa", [FINE], Decimal(12))
+    assert one.seizures[0].holders == [(START, "DSP", "Bodega")]
+    assert one.referrals == [("SII", "boleta")]
+    assert list(dossier.withdrawn) == []
+    assert acta.text(dossier).replace(f"{FOLIO} (corregida)", FOLIO) == before
+    assert await exported(pool, "partes") == 1
+    assert await in_the_month_s_paper(pool, later) == [0], "what was known then stays so"
+    with pytest.raises(OperationError, match="no tiene retirada"):
+        await correcting.restore(pool, folio, FOLIO, "otra vez", author="jaime", now=even_later)
+
+
+@pytest.mark.parametrize(("reason", "told"), [(" ", "diga por qué"), ("de 12.345.678-5", "RUT")])
+async def test_nothing_is_withdrawn_without_a_reason(pool: Pool, reason: str, told: str) -> None:
+    folio = await inspected(pool)
+    with pytest.raises(OperationError, match=told):
+        await correcting.withdraw(pool, folio, FOLIO, reason, author="jaime", now=NOW)
+    assert len((await reading.dossier(pool, folio)).inspections) == 1
+
+
+async def test_the_desk_withdraws_and_puts_back(site: Site) -> None:
+    folio = await inspected(site.pool)
+    street, operator = await inspector(site), await site.person("olga")
+    address = f"/operativos/{folio}/fiscalizaciones/{FOLIO}"
+    assert (await send(operator, f"{address}/retirar", motivo="doble")).status_code == 403
+    bare = await send(street, f"{address}/retirar", motivo=" ")
+    assert (bare.status_code, "Diga por qué se retira." in bare.text) == (422, True)
+    assert (await send(street, f"{address}/retirar", motivo="Anotada dos veces")).status_code == 303
+    page = (await street.client.get(f"/operativos/{folio}")).text
+    assert "Retiradas (1), no cuentan" in page
+    assert "Retiró una fiscalización" in page
+    assert f"{address}/corregir" not in page
+    assert (await street.client.get(f"{address}/corregir")).status_code == 404
+    assert f"{address}/reponer" in page
+    assert f"{address}/reponer" not in (await operator.client.get(f"/operativos/{folio}")).text
+    assert (await send(operator, f"{address}/reponer", motivo="era otra")).status_code == 403
+    assert (await send(street, f"{address}/reponer", motivo="")).status_code == 422
+    assert (await send(street, f"{address}/reponer", motivo="Eran dos puestos")).status_code == 303
+    page = (await street.client.get(f"/operativos/{folio}")).text
+    assert f"{address}/corregir" in page
+    assert "Retiradas" not in page
+    said = await site.pool.fetch("select detail from audit where object = $1 order by audit_id", folio)
+    assert [row[0] for row in said if FOLIO in row[0]] == [f"withdraw {FOLIO}", f"restore {FOLIO}"]

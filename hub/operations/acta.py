@@ -36,7 +36,7 @@ def parts(dossier: Dossier) -> list[Part]:
         _who(dossier),
         _points(dossier),
         _tasks(dossier),
-        _inspections(dossier.inspections),
+        _inspections(dossier),
         _seizures(dossier.inspections),
         _counts(dossier),
         _why(dossier),
@@ -135,7 +135,7 @@ def _done(task: Task) -> str:
     return "sí" if task.done_at else "no"
 
 
-def _inspections(inspections: Sequence[Inspection]) -> Part:
+def _inspections(dossier: Dossier) -> Part:
     rows = [
         (
             f"{one.folio} (corregida)" if one.is_corrected else one.folio,
@@ -147,10 +147,12 @@ def _inspections(inspections: Sequence[Inspection]) -> Part:
             "; ".join(_fine(one)),
             f"{ACTING[one.acting]}{f' de {one.assists}' if one.assists else ''}",
         )
-        for one in inspections
+        for one in dossier.inspections
     ]
     columns = ("Folio", "Hora", "Punto", "Rubro", "Permiso", "Resultado", "Infracciones", "Actuó")
-    return _table("Fiscalizaciones", "No se registraron fiscalizaciones.", columns, rows)
+    lines = [] if rows else ["No se registraron fiscalizaciones."]
+    lines += [f"Retirada: {one.folio} ({one.reason}); no cuenta." for one in dossier.withdrawn]
+    return Part("Fiscalizaciones", lines, columns if rows else (), rows)
 
 
 def _fine(inspection: Inspection) -> Iterator[str]:

@@ -1,4 +1,8 @@
-"""A mistake in an inspection is mended by another row in its place; what was written in the street stays."""
+"""A mistake in an inspection is mended by another row in its place; what was written in the street stays.
+
+One that should not be there at all, such as one typed twice, is withdrawn by a row that says so, and put back
+by a third.
+"""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -55,9 +59,52 @@ async def correct(
         old, permit = await find(connection, folio, inspection)
         if _as_it_stands(old, permit) == replace(wanted, reason=""):
             raise OperationError("no cambió nada; escriba lo correcto")
-        await _put(connection, old.inspection_id, wanted, author, now)
-        note = f"{inspection}: {wanted.reason}"[: service.MAX_NOTE]
-        await service.touch(connection, operation, now, author, "correct", note=note)
+        await _put(connection, old.inspection_id, old.inspection_id, wanted, author, now)
+        await service.touch(
+            connection, operation, now, author, "correct", note=_note(inspection, wanted.reason)
+        )
+
+
+async def withdraw(
+    pool: Pool, folio: str, inspection: str, reason: str, *, author: str, now: datetime
+) -> None:
+    """Take an inspection out of the operation and of every figure. Raises :class:`OperationError`.
+
+    Whoever signed is asked to sign again.
+    """
+    reason = _reason(reason, "diga por qué se retira")
+    async with pool.acquire() as connection, connection.transaction():
+        operation = await service.running(connection, folio)
+        old, _ = await find(connection, folio, inspection)
+        await connection.execute(_WITHDRAW, uuid7(now), old.inspection_id, author, now, reason)
+        await service.touch(connection, operation, now, author, "withdraw", note=_note(inspection, reason))
+
+
+async def restore(
+    pool: Pool, folio: str, inspection: str, reason: str, *, author: str, now: datetime
+) -> None:
+    """Put a withdrawn inspection back as it was. Raises :class:`OperationError`."""
+    reason = _reason(reason, "diga por qué se repone")
+    async with pool.acquire() as connection, connection.transaction():
+        operation = await service.running(connection, folio)
+        gone = await connection.fetchrow(_GONE, operation.operation_id, inspection)
+        if gone is None:
+            raise OperationError(f"{folio} no tiene retirada la fiscalización {inspection}")
+        withdrawal, source, *fields = gone
+        fines = [Infringement(**dict(row)) for row in await connection.fetch(_FINES, source)]
+        before = Correction(**dict(zip(_MENDED, fields, strict=True)), infringements=fines, reason="")
+        await _put(connection, source, withdrawal, before, author, now)
+        await service.touch(connection, operation, now, author, "restore", note=_note(inspection, reason))
+
+
+def _reason(text: str, if_none: str) -> str:
+    if not (reason := service.checked_note(text)):
+        raise OperationError(if_none)
+    return reason
+
+
+def _note(inspection: str, reason: str) -> str:
+    return f"{inspection}: {reason}"[: service.MAX_NOTE]
 
 
 def _as_it_stands(one: Inspection, permit_folio: str) -> Correction:
@@ -100,17 +147,40 @@ _COPIED = (
 )
 
 
+_MENDED = ("trade", "permit_state", "permit_folio", "result", "note")
+_PUT = f"""
+insert into inspections (inspection_id, replaces, author, recorded_at, {", ".join(_MENDED)}, {_COPIED})
+select $1, $2, $3, $4, $5, $6, $7, $8, $9, {_COPIED} from inspections where inspection_id = $10
+"""  # noqa: S608  (names of ours)
+_WITHDRAW = f"""
+insert into inspections (inspection_id, replaces, author, recorded_at, note, is_withdrawn, trade,
+  permit_state, permit_folio, result, {_COPIED})
+select $1, $2, $3, $4, $5, true, trade, permit_state, permit_folio, result, {_COPIED}
+from inspections where inspection_id = $2
+"""  # noqa: S608
+_GONE = f"""
+select w.inspection_id, w.replaces, {", ".join(f"s.{name}" for name in _MENDED)}
+from inspections w join inspections s on s.inspection_id = w.replaces
+where w.operation_id = $1 and w.folio = $2 and w.is_withdrawn
+  and not exists (select from inspections r where r.replaces = w.inspection_id)
+"""  # noqa: S608
+_FINES = """
+select rule, ticket_folio, court, hearing_on from infringements where inspection_id = $1 order by position
+"""
+
+
 async def _put(
-    connection: Connection, old: uuid.UUID, wanted: Correction, author: str, now: datetime
+    connection: Connection,
+    source: uuid.UUID,
+    replaced: uuid.UUID,
+    wanted: Correction,
+    author: str,
+    now: datetime,
 ) -> None:
+    """A version with the goods, custody and referrals of ``source``, in the place of ``replaced``."""
     new = uuid7(now)
-    await connection.execute(
-        f"insert into inspections (inspection_id, replaces, author, recorded_at, trade, permit_state,"  # noqa: S608  (names of ours)
-        f" permit_folio, result, note, {_COPIED})"
-        f" select $1, $2, $3, $4, $5, $6, $7, $8, $9, {_COPIED} from inspections where inspection_id = $2",
-        *(new, old, author, now),
-        *(wanted.trade, wanted.permit_state, wanted.permit_folio, wanted.result, wanted.note),
-    )
+    fields = [getattr(wanted, name) for name in _MENDED]
+    await connection.execute(_PUT, new, replaced, author, now, *fields, source)
     await connection.executemany(
         "insert into infringements (inspection_id, position, rule, ticket_folio, court, hearing_on)"
         " values ($1, $2, $3, $4, $5, $6)",
@@ -119,7 +189,7 @@ async def _put(
             for place, one in enumerate(wanted.infringements, 1)
         ],
     )
-    for row in await connection.fetch("select seizure_id from seizures where inspection_id = $1", old):
+    for row in await connection.fetch("select seizure_id from seizures where inspection_id = $1", source):
         copy = uuid7(now)
         await connection.execute(
             "insert into seizures (seizure_id, inspection_id, goods, quantity, unit, destination,"
@@ -136,5 +206,5 @@ async def _put(
     await connection.execute(
         "insert into inspection_referrals (inspection_id, institution, matter)"
         " select $1, institution, matter from inspection_referrals where inspection_id = $2",
-        *(new, old),
+        *(new, source),
     )

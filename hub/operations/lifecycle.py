@@ -86,12 +86,13 @@ def _close(dossier: Dossier) -> Iterator[str]:
     unseen = [point.name or point.id for point in draft.points if point.visited_at is None]
     if unseen and len(unseen) == len(draft.points):
         yield "qué puntos se visitaron"
-    newest = max((one.recorded_at for one in dossier.inspections), default=None)
+    written = [one.recorded_at for one in dossier.inspections]
+    newest = max([*written, *(one.at for one in dossier.withdrawn)], default=None)
     for one in filter(_signs, draft.institutions):
         if one.signed_at is None:
             yield f"la firma de {one.name}"
         elif newest is not None and one.signed_at < newest:
-            yield f"que {one.name} firme de nuevo: llegó una fiscalización después de su firma"
+            yield f"que {one.name} firme de nuevo: después de su firma llegó o se retiró una fiscalización"
 
 
 def _signs(institution: Institution) -> bool:

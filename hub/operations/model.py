@@ -153,6 +153,19 @@ class Inspection:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Withdrawn:
+    """An inspection that was taken out of the operation, by ``author`` ``at``: it counts nowhere."""
+
+    folio: str
+    point: str
+    trade: str
+    inspected_at: datetime
+    author: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Count:
     kind: str
     institution: str
@@ -203,6 +216,7 @@ class Dossier:
 
     operation: Operation
     inspections: Sequence[Inspection] = field(default_factory=tuple)
+    withdrawn: Sequence[Withdrawn] = field(default_factory=tuple)
     counts: Sequence[Count] = field(default_factory=tuple)
     links: Sequence[Link] = field(default_factory=tuple)
     files: Sequence[File] = field(default_factory=tuple)

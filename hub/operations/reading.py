@@ -24,6 +24,7 @@ from hub.operations.model import (
     Point,
     Seizure,
     Task,
+    Withdrawn,
 )
 from hub.plan.periods import local_midnight
 
@@ -88,9 +89,14 @@ async def _operation(executor: Executor, row: Any) -> Operation:
 # ------------------------------------------------------------------------------------------- dossier
 
 _STANDING = """
-select i.* from inspections i
-where i.operation_id = $1 and not exists (select from inspections r where r.replaces = i.inspection_id)
+select * from inspection_versions i where i.operation_id = $1 and i.replaced_at is null
 order by i.inspected_at, i.folio limit $2
+"""
+_WITHDRAWN = """
+select folio, point, trade, inspected_at, author, recorded_at as at, note as reason from inspections w
+where operation_id = $1 and is_withdrawn
+  and not exists (select from inspections r where r.replaces = w.inspection_id)
+order by inspected_at, folio limit $2
 """
 _LINKS = """
 select l.link_id, l.alert_id, a.code, a.kind, a.sector, a.opened_at, l.relation, l.way, l.reason,
@@ -125,6 +131,7 @@ async def dossier(executor: Executor, folio: str) -> Dossier:
     return Dossier(
         operation=operation,
         inspections=await _inspections(executor, id_),
+        withdrawn=[Withdrawn(**dict(one)) for one in await executor.fetch(_WITHDRAWN, id_, _MOST)],
         counts=[Count(**dict(one)) for one in counts],
         links=[Link(**dict(one)) for one in links],
         files=[File(**dict(one)) for one in files],
@@ -230,8 +237,8 @@ select o.folio, o.kind, o.name, o.state, o.sector, o.planned_start, o.planned_en
     where i.operation_id = o.operation_id and i.role = 'leads'), '') as lead,
   (select count(*) from operation_institutions i where i.operation_id = o.operation_id)::integer
     as institutions,
-  (select count(*) from inspections i where i.operation_id = o.operation_id
-    and not exists (select from inspections r where r.replaces = i.inspection_id))::integer as inspections
+  (select count(*) from inspection_versions i
+    where i.operation_id = o.operation_id and i.replaced_at is null)::integer as inspections
 from operations o
 where ($1 = '' or o.state = $1) and ($2 = '' or o.sector = $2) and ($3 = '' or o.kind = $3)
   and ($4::timestamptz is null or o.planned_start >= $4) and ($5::timestamptz is null or o.planned_start < $5)

@@ -34,6 +34,8 @@ MOVES: Mapping[str, str] = {
     "present": "Registró asistencia",
     "task": "Marcó una tarea",
     "correct": "Corrigió una fiscalización",
+    "withdraw": "Retiró una fiscalización",
+    "restore": "Repuso una fiscalización",
     "drop": "Dejó fuera una tarea",
     "point": "Marcó un punto",
     "link": "Vinculó",

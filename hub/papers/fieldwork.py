@@ -14,11 +14,10 @@ with held as (
   where not is_drill and created_at <= :as_of::timestamptz
 ),
 standing as (  -- corrections stand for what they replace
-  select i.* from inspections i
+  select i.* from inspection_versions i
   where i.recorded_at <= :as_of::timestamptz
     and (i.operation_id is null or i.operation_id in (select operation_id from held))
-    and not exists (select from inspections later
-      where later.replaces = i.inspection_id and later.recorded_at <= :as_of::timestamptz)
+    and (i.replaced_at is null or i.replaced_at > :as_of::timestamptz)
     and i.inspected_at >= :since::timestamptz and i.inspected_at < :until::timestamptz
 )
 select 'Operativos ejecutados' as what, count(*)::float8 as n, 10 as place from operations

@@ -26,11 +26,11 @@ select o.folio, o.kind, o.name, o.sector, coalesce(o.started_at, o.planned_start
     and l.at <= $3 and l.to_state is not null order by l.log_id desc limit 1), o.state) as state,
   (select count(*) from operation_institutions i
     where i.operation_id = o.operation_id)::integer as institutions,
-  (select count(*) from inspections i where i.operation_id = o.operation_id and i.recorded_at <= $3
-    and not exists (select from inspections l where l.replaces = i.inspection_id))::integer as inspections,
-  (select count(*) from infringements f join inspections i using (inspection_id)
-    where i.operation_id = o.operation_id and i.recorded_at <= $3
-    and not exists (select from inspections l where l.replaces = i.inspection_id))::integer as infringements,
+  (select count(*) from inspection_versions i where i.operation_id = o.operation_id
+    and i.recorded_at <= $3 and (i.replaced_at is null or i.replaced_at > $3))::integer as inspections,
+  (select count(*) from infringements f join inspection_versions i using (inspection_id)
+    where i.operation_id = o.operation_id
+    and i.recorded_at <= $3 and (i.replaced_at is null or i.replaced_at > $3))::integer as infringements,
   (select count(*) from operation_links k where k.operation_id = o.operation_id and k.relation = 'origin'
     and k.at <= $3 and (k.removed_at is null or k.removed_at > $3))::integer as origins
 from operations o

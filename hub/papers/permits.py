@@ -100,10 +100,9 @@ async def in_force(desk: Desk, days: Sequence[date]) -> list[int]:
 _FOUND = """
 select i.permit_state, count(*)::integer as n,
   count(*) filter (where i.result = 'infringement')::integer as fined
-from inspections i left join operations o using (operation_id)
+from inspection_versions i left join operations o using (operation_id)
 where i.recorded_at <= :as_of::timestamptz and o.is_drill is not true
-  and not exists (select from inspections later
-    where later.replaces = i.inspection_id and later.recorded_at <= :as_of::timestamptz)
+  and (i.replaced_at is null or i.replaced_at > :as_of::timestamptz)
   and i.inspected_at >= :since::timestamptz and i.inspected_at < :until::timestamptz
 group by 1
 """

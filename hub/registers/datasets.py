@@ -27,9 +27,10 @@ _ALL = (
 select i.folio as fiscalizacion, o.folio as operativo, (i.inspected_at {_LOCAL})::date as fecha,
   to_char(i.inspected_at {_LOCAL}, 'HH24:MI') as hora, i.sector, i.trade as rubro, f.rule as norma,
   f.ticket_folio as parte, f.court as tribunal, f.hearing_on as audiencia, i.institution as institucion
-from infringements f join inspections i using (inspection_id) left join operations o using (operation_id)
+from infringements f join inspection_versions i using (inspection_id)
+  left join operations o using (operation_id)
 where i.inspected_at >= $1 and i.inspected_at < $2
-  and not exists (select from inspections r where r.replaces = i.inspection_id)
+  and i.replaced_at is null
   and not coalesce(o.is_drill, false)
 order by i.inspected_at, i.folio, f.position
 """,  # noqa: S608
@@ -42,9 +43,9 @@ order by i.inspected_at, i.folio, f.position
 select i.folio, o.folio as operativo, (i.inspected_at {_LOCAL})::date as fecha,
   to_char(i.inspected_at {_LOCAL}, 'HH24:MI') as hora, i.sector, i.trade as rubro, i.permit_state as permiso,
   i.result as resultado, i.acting as actua, i.assists as acompana, i.institution as institucion
-from inspections i left join operations o using (operation_id)
+from inspection_versions i left join operations o using (operation_id)
 where i.inspected_at >= $1 and i.inspected_at < $2
-  and not exists (select from inspections r where r.replaces = i.inspection_id)
+  and i.replaced_at is null
   and not coalesce(o.is_drill, false)
 order by i.inspected_at, i.folio
 """,  # noqa: S608
@@ -56,9 +57,10 @@ order by i.inspected_at, i.folio
         sql="""
 select f.hearing_on as audiencia, f.court as tribunal, f.ticket_folio as parte, f.rule as norma,
   i.folio as fiscalizacion, i.sector
-from infringements f join inspections i using (inspection_id) left join operations o using (operation_id)
+from infringements f join inspection_versions i using (inspection_id)
+  left join operations o using (operation_id)
 where i.inspected_at >= $1 and i.inspected_at < $2 and f.hearing_on is not null
-  and not exists (select from inspections r where r.replaces = i.inspection_id)
+  and i.replaced_at is null
   and not coalesce(o.is_drill, false)
 order by f.hearing_on, f.ticket_folio
 """,
@@ -73,8 +75,8 @@ select o.folio, o.kind as tipo, o.name as nombre, o.sector,
   (o.ended_at {_LOCAL})::timestamp as termino, o.state as estado,
   (select string_agg(n.institution, ', ' order by n.role desc, n.institution) from operation_institutions n
     where n.operation_id = o.operation_id) as instituciones,
-  (select count(*) from inspections i where i.operation_id = o.operation_id
-    and not exists (select from inspections r where r.replaces = i.inspection_id)) as fiscalizaciones,
+  (select count(*) from inspection_versions i
+    where i.operation_id = o.operation_id and i.replaced_at is null) as fiscalizaciones,
   o.acta_folio as acta
 from operations o where o.planned_start >= $1 and o.planned_start < $2 and not o.is_drill
 order by o.planned_start, o.folio

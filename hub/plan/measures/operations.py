@@ -94,13 +94,12 @@ from told t left join counted c using (operation_id) order by t.operation_id
 """,
 )
 
-# What stands at :as_of: a corrected inspection has given its place to the one that replaces it.
+# What stands at :as_of: a corrected inspection has given its place, a withdrawn one left it empty.
 _STANDING = """
 standing as (
-  select i.* from inspections i left join operations o using (operation_id)
+  select i.* from inspection_versions i left join operations o using (operation_id)
   where i.recorded_at <= :as_of::timestamptz and not coalesce(o.is_drill, false)
-    and not exists (
-      select from inspections r where r.replaces = i.inspection_id and r.recorded_at <= :as_of::timestamptz)
+    and (i.replaced_at is null or i.replaced_at > :as_of::timestamptz)
 )"""
 
 INSPECTIONS = Measure(
@@ -109,7 +108,7 @@ INSPECTIONS = Measure(
     doc="fiscalizaciones hechas en el período, cada una como quedó tras sus correcciones",
     unit="fiscalizaciones",
     source="fiscalizaciones y sus infracciones",
-    exclusions="fiscalizaciones de simulacro y las reemplazadas por una corrección",
+    exclusions="fiscalizaciones de simulacro, las reemplazadas por una corrección y las retiradas",
     fields=(
         word("sector", "sector"),
         word(

@@ -1,4 +1,4 @@
-"""An inspection mended at the desk: the page, and what it sends."""
+"""An inspection mended at the desk, withdrawn or put back: the page, and what it sends."""
 
 from datetime import date
 from typing import Annotated
@@ -105,6 +105,10 @@ async def _page(
     return await shown(console, session, "inspection_correct.html", values, 422 if error else 200)
 
 
+class ReasonForm(BaseModel):
+    motivo: Text = ""
+
+
 @router.get("/{folio}/fiscalizaciones/{inspection}/corregir", dependencies=_RECORDS)
 async def page(console: TheConsole, session: SignedIn, folio: Folio, inspection: _Inspection) -> Response:
     return await _page(console, session, folio, inspection)
@@ -125,5 +129,43 @@ async def correct(
         return await _page(console, session, folio, inspection, form, sentence(error))
     await audit.record(
         console.pool, now, login, audit.Action.OPERATION_CHANGED, folio, f"correct {inspection}"
+    )
+    return RedirectResponse(f"/operativos/{folio}", status_code=303)
+
+
+@router.post("/{folio}/fiscalizaciones/{inspection}/retirar", dependencies=_RECORDS)
+async def withdraw(
+    console: TheConsole,
+    session: Changing,
+    folio: Folio,
+    inspection: _Inspection,
+    form: Annotated[ReasonForm, Form()],
+) -> Response:
+    now, login = console.now(), session.user.login
+    try:
+        await correcting.withdraw(console.pool, folio, inspection, form.motivo, author=login, now=now)
+    except OperationError as error:
+        return await _page(console, session, folio, inspection, error=sentence(error))
+    await audit.record(
+        console.pool, now, login, audit.Action.OPERATION_CHANGED, folio, f"withdraw {inspection}"
+    )
+    return RedirectResponse(f"/operativos/{folio}", status_code=303)
+
+
+@router.post("/{folio}/fiscalizaciones/{inspection}/reponer", dependencies=_RECORDS)
+async def restore(
+    console: TheConsole,
+    session: Changing,
+    folio: Folio,
+    inspection: _Inspection,
+    form: Annotated[ReasonForm, Form()],
+) -> Response:
+    now, login = console.now(), session.user.login
+    try:
+        await correcting.restore(console.pool, folio, inspection, form.motivo, author=login, now=now)
+    except OperationError as error:
+        raise Problem(422, sentence(error)) from error
+    await audit.record(
+        console.pool, now, login, audit.Action.OPERATION_CHANGED, folio, f"restore {inspection}"
     )
     return RedirectResponse(f"/operativos/{folio}", status_code=303)

@@ -54,15 +54,19 @@ class Quantities:
         ]
 
 
-def newest(series: Iterable[K], points: Iterable[Point], now: datetime) -> dict[K, Point]:
+def newest(
+    series: Iterable[K], points: Iterable[Point], now: datetime, found: dict[K, Point] | None = None
+) -> dict[K, Point]:
     """The newest point of each series in the batch that is not from the future.
 
-    ``series`` names the series of each point, in whatever way its caller has at hand.
+    ``series`` names the series of each point, in whatever way its caller has at hand; ``found`` is what
+    earlier parts of the batch gave, and is added to.
     """
     limit = now + FUTURE_TOLERANCE
-    found: dict[K, Point] = {}
+    found = {} if found is None else found
+    get = found.get
     for key, p in zip(series, points, strict=True):
-        best = found.get(key)
+        best = get(key)
         if (best is None or best.at < p.at) and p.at <= limit:
             found[key] = p
     return found

@@ -73,7 +73,12 @@ def batch(starts: Sequence[str], points: Sequence[Point]) -> Batch:
         rows = zip(lines, starts, points, times, strict=True)
         texts = (line if p.value is not None else _text_line(start, p, ms) for line, start, p, ms in rows)
         lines = [line for line in texts if line]
-    return Batch("\n".join(lines).encode(), len(lines), tuple({ms - ms % SLOT_MS: None for ms in times}))
+    return Batch("\n".join(lines).encode(), len(lines), _slots(times))
+
+
+def _slots(times: Sequence[int]) -> tuple[int, ...]:
+    first, last = (ms - ms % SLOT_MS for ms in (min(times), max(times)))
+    return (first,) if first == last else tuple({ms - ms % SLOT_MS: None for ms in times})
 
 
 def _text_line(start: str, p: Point, ms: int) -> str:

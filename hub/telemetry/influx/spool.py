@@ -63,6 +63,8 @@ class Spool:
         self._read = self._kept_position()
         self._remove_before(self._read.file)
         self._output = self._begin(max([*self._sizes, self._read.file]) + 1)
+        self.waiting_bytes = self._waiting()
+        """What the server lacks. Read without the lock: an event loop must not wait for a disk."""
 
     def close(self) -> None:
         self._output.close()
@@ -77,6 +79,7 @@ class Spool:
         with self._lock:
             self._make_room(len(record))
             self._write(record)
+            self.waiting_bytes = self._waiting()
             handle = self._output.fileno()
         # Outside of the lock: whoever reads must not wait for a slow disk.
         os.fdatasync(handle)
@@ -114,11 +117,6 @@ class Spool:
 
     # ------------------------------------------------------------------------------------- reader
 
-    @property
-    def waiting_bytes(self) -> int:
-        with self._lock:
-            return self._total() - min(self._read.offset, self._sizes.get(self._read.file, 0))
-
     def peek(self, limit_bytes: int, after: Position = Position(0, 0)) -> list[Record]:
         """The oldest batches that the server lacks, in order, together up to ``limit_bytes``, or one.
 
@@ -147,6 +145,7 @@ class Spool:
             part.write_text(f"{position.file} {position.offset}\n")
             part.replace(self.folder / "cursor")
             self._remove_before(position.file)
+            self.waiting_bytes = self._waiting()
 
     def reject(self, line: bytes, reason: str) -> None:
         """Set aside a line that no server will take, for a person to look at."""
@@ -163,6 +162,9 @@ class Spool:
 
     def _total(self) -> int:
         return sum(self._sizes.values())
+
+    def _waiting(self) -> int:
+        return self._total() - min(self._read.offset, self._sizes.get(self._read.file, 0))
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:08d}{_SUFFIX}"

@@ -97,31 +97,35 @@ class InfluxTelemetry:
 
     async def write(self, executor: Connection | Pool, points: Sequence[Point], now: datetime) -> int:
         """All points count as new: the server does not say which of them it had."""
-        keys = [(p.device_id, p.quantity, p.unit) for p in points]
-        if unknown := set(keys) - self._starts.keys():
-            self._meet(unknown)
-            points = [p for key, p in zip(keys, points, strict=True) if key in self._starts]
-            keys = [key for key in keys if key in self._starts]
-        if not keys:
-            return 0
-        newest_ones = asyncio.ensure_future(self._write_latest(executor, newest(keys, points, now)))
+        lines, fresh = await self._encoded(points, now)
+        newest_ones = asyncio.ensure_future(self._write_latest(executor, fresh))
         try:
-            await self._keep(await self._encoded(keys, points))  # while PostgreSQL works
+            await self._keep(lines)  # while PostgreSQL works
         except BaseException:
             newest_ones.cancel()
             await asyncio.gather(newest_ones, return_exceptions=True)
             raise
         await newest_ones
-        return len(keys)
+        return lines.count
 
-    async def _encoded(self, keys: Sequence[_Key], points: Sequence[Point]) -> Batch:
-        """In turns with everything else: an alarm does not wait for thousands of lines."""
+    async def _encoded(self, points: Sequence[Point], now: datetime) -> tuple[Batch, dict[_Key, Point]]:
+        """Lines of the known series, and the newest of each.
+
+        In turns with everything else: an alarm does not wait for thousands of lines.
+        """
         parts: list[Batch] = []
-        for first in range(0, len(keys), YIELD_EVERY):
+        fresh: dict[_Key, Point] = {}
+        for first in range(0, len(points), YIELD_EVERY):
             await asyncio.sleep(0)
-            some = slice(first, first + YIELD_EVERY)
-            parts.append(batch([self._starts[key] for key in keys[some]], points[some]))
-        return joined(parts)
+            some = points[first : first + YIELD_EVERY]
+            keys = [(p.device_id, p.quantity, p.unit) for p in some]
+            if unknown := set(keys) - self._starts.keys():
+                self._meet(unknown)
+                some = [p for key, p in zip(keys, some, strict=True) if key in self._starts]
+                keys = [key for key in keys if key in self._starts]
+            newest(keys, some, now, fresh)
+            parts.append(batch(list(map(self._starts.__getitem__, keys)), some))
+        return joined(parts), fresh
 
     async def _keep(self, lines: Batch) -> None:
         if lines.count:

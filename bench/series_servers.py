@@ -6,6 +6,7 @@ version 2 appends becomes the value of a parameter that nobody reads: no proxy, 
 
 import contextlib
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -56,8 +57,7 @@ def influx_config(root: Path, port: int, *, has_accounts: bool) -> str:
 def influxdb(folder: Path) -> Iterator[SeriesServer]:
     """Debian's influxd, empty."""
     port = free_port()
-    root = folder / f"influx-{port}"
-    root.mkdir()
+    root = Path(tempfile.mkdtemp(prefix="influx-", dir=folder))  # a port may come again
     config = root / "influxdb.conf"
     config.write_text(influx_config(root, port, has_accounts=False))
     base = f"http://127.0.0.1:{port}"
@@ -76,8 +76,7 @@ def _influx_count(base: str) -> int:
 def victoriametrics(folder: Path) -> Iterator[SeriesServer]:
     """Debian's VictoriaMetrics, empty."""
     port = free_port()
-    root = folder / f"victoria-{port}"
-    root.mkdir()
+    root = Path(tempfile.mkdtemp(prefix="victoria-", dir=folder))
     base = f"http://127.0.0.1:{port}"
     words = [
         "/usr/bin/victoria-metrics",

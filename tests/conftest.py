@@ -26,6 +26,19 @@ MEMORY_BYTES = 3 << 30
 
 _numbers = itertools.count(1)
 
+# Minutes each, and begun first: the last worker to finish decides how long all of it takes.
+_LONGEST = (
+    *("test_sms_end_to_end", "test_bench_faults", "test_hub_console", "test_hub_notify_modem", "test_demo"),
+    *("test_hub_web", "test_hub_people_pages", "test_hub_serve", "test_hub_rules_kill", "test_bench"),
+    *("test_hub_terreno", "test_modem_conformance", "test_hub_notify_modem_oracle", "test_hub_jetstream"),
+    *("test_dashboards", "test_hub_console_charts", "test_edge_outbox", "test_hub_telemetry", "test_walk"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
 
 def pytest_configure() -> None:
     # Started in the background of a script, a process ignores Ctrl-C and hands that on to its children.

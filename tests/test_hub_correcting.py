@@ -95,7 +95,7 @@ async def test_the_mended_one_stands_with_its_goods_and_what_was_written_stays(p
     assert one.referrals == [("SII", "boleta")]
     assert "P-2, 1.er JPL el 03-02-2027" in acta.text(dossier)
     assert f"{FOLIO} (corregida)" in acta.text(dossier)
-    assert "DSP firme de nuevo" in "; ".join(missing(dossier, Move.CLOSE))
+    assert "DSP firme de nuevo" in "; ".join(missing(dossier, Move.CLOSE, START))
     assert (dossier.log[0].move, dossier.log[0].note) == ("correct", f"{FOLIO}: El parte es el P-2")
     # what was written in the street is still there, and a second mend takes the first one's place
     assert await pool.fetchval("select ticket_folio from infringements where ticket_folio = 'P-1'") == "P-1"
@@ -180,7 +180,7 @@ async def test_one_typed_twice_is_withdrawn_counts_nowhere_and_can_be_put_back(p
     [gone] = dossier.withdrawn
     assert (gone.folio, gone.reason, gone.author, gone.at) == (FOLIO, "Anotada dos veces", "jaime", later)
     assert f"Retirada: {FOLIO} (Anotada dos veces); no cuenta." in acta.text(dossier)
-    assert "DSP firme de nuevo" in "; ".join(missing(dossier, Move.CLOSE))
+    assert "DSP firme de nuevo" in "; ".join(missing(dossier, Move.CLOSE, START))
     assert (dossier.log[0].move, dossier.log[0].note) == ("withdraw", f"{FOLIO}: Anotada dos veces")
     assert await exported(pool, "fiscalizaciones") + await exported(pool, "partes") == 0
     assert await pool.fetchval("select sum(inspections) + sum(infringements) from panels.operations") == 0

@@ -183,6 +183,36 @@ async def test_a_case_is_linked_and_unlinked_with_its_reason(pool: Pool) -> None
     assert await pool.fetchval("select removed_by from operation_links") == "olga"
 
 
+async def test_an_operation_of_another_day_does_not_start_by_a_slip(pool: Pool) -> None:
+    folio = (await service.plan(pool, draft(), author="jaime", now=NOW)).folio
+    await moved(pool, folio, Move.CONFIRM, at=NOW)
+    early = START - timedelta(hours=12, minutes=1)
+    with pytest.raises(OperationError, match="programado para el 16-01-2027 17:00; si parte antes, cambie"):
+        await moved(pool, folio, Move.START, at=early)
+    await moved(pool, folio, Move.START, at=early + timedelta(minutes=1))
+    assert (await reading.find(pool, folio)).state == "in_progress"
+
+
+async def test_what_is_planned_for_the_same_time_is_named(pool: Pool) -> None:
+    first = (await service.plan(pool, draft(), author="jaime", now=NOW)).folio
+    touching = START + timedelta(hours=4)
+    changes: list[dict[str, object]] = [
+        {"planned_start": touching, "planned_end": touching + timedelta(hours=1)},
+        {
+            "planned_start": START + timedelta(hours=3),
+            "institutions": (Institution(name="PDI", role="leads"),),
+        },
+        {"planned_start": START - timedelta(hours=1)},
+    ]
+    others = [(await service.plan(pool, draft(**one), author="jaime", now=NOW)).folio for one in changes]
+    await service.move(pool, others[2], Move.SUSPEND, version=1, author="jaime", now=NOW, note="lluvia")
+    [found] = await reading.beside(pool, await reading.find(pool, first))
+    assert (found.folio, found.shared, found.is_same_sector) == (others[1], [], False)
+    await service.move(pool, others[2], Move.REPLAN, version=2, author="jaime", now=NOW)
+    found, _ = await reading.beside(pool, await reading.find(pool, first))
+    assert (found.folio, found.shared) == (others[2], ["Carabineros", "DSP"])
+
+
 async def test_the_list_is_filtered_and_has_pages(pool: Pool) -> None:
     for number in range(4):
         at = START + timedelta(days=number)
@@ -324,7 +354,7 @@ def test_problems_say_what_to_do() -> None:
 async def test_offers_tell_what_is_missing(pool: Pool) -> None:
     lead = Institution(name="DSP", role="leads", acting="autonomous")
     folio = (await service.plan(pool, draft(institutions=(lead,)), author="j", now=NOW)).folio
-    first = offers(await reading.dossier(pool, folio))
+    first = offers(await reading.dossier(pool, folio), NOW)
     assert [(one.move, one.missing) for one in first] == [
         (Move.CONFIRM, ("cuántas personas lleva DSP",)),
         (Move.SUSPEND, ()),

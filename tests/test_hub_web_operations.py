@@ -75,6 +75,10 @@ async def test_an_operation_goes_from_the_form_to_the_closed_acta(site: Site) ->
 
     assert (await step("confirm")).status_code == 303
     assert (await send(street, f"{address}/mover", paso="start", version="2")).status_code == 403
+    assert "Falta: que llegue su hora" in (await chief.client.get(address)).text
+    early = await step("start")
+    assert (early.status_code, "si parte antes, cambie el plan" in early.text) == (422, True)
+    await site.pool.execute("update operations set planned_start = $1", site.clock.now())
     assert (await step("start")).status_code == 303
     marks = {"tarea": "1", "visitado": "P1", "despejado": "P1"}
     assert (await send(street, f"{address}/marcar", **marks)).status_code == 303

@@ -3,8 +3,10 @@
 import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from hub.operations.model import Dossier, Institution, Operation
+from hub.plan.periods import SANTIAGO
 
 
 class State(enum.StrEnum):
@@ -43,6 +45,10 @@ CHANGEABLE = frozenset({_S.PLANNED, _S.CONFIRMED})
 """While it stands like this, the plan itself can be changed."""
 
 
+EARLIEST = timedelta(hours=12)
+"""Before its planned start: a press on the wrong operation of a list starts none of next month."""
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A move that the state allows; ``missing`` tells what has to be done first."""
@@ -55,16 +61,18 @@ class Offer:
         return not self.missing
 
 
-def offers(dossier: Dossier) -> list[Offer]:
+def offers(dossier: Dossier, now: datetime) -> list[Offer]:
     """In the order of the life of an operation."""
     state = dossier.operation.state
-    return [Offer(move, tuple(missing(dossier, move))) for move in Move if (state, move) in MOVES]
+    return [Offer(move, tuple(missing(dossier, move, now))) for move in Move if (state, move) in MOVES]
 
 
-def missing(dossier: Dossier, move: Move) -> Iterator[str]:
+def missing(dossier: Dossier, move: Move, now: datetime) -> Iterator[str]:
     """What stands between an operation and a move, in words."""
     if move is Move.CONFIRM:
         yield from _confirm(dossier.operation)
+    elif move is Move.START:
+        yield from _start(dossier.operation, now)
     elif move is Move.CLOSE:
         yield from _close(dossier)
 
@@ -73,6 +81,13 @@ def _confirm(operation: Operation) -> Iterator[str]:
     for one in operation.draft.institutions:
         if one.headcount == 0:
             yield f"cuántas personas lleva {one.name}"
+
+
+def _start(operation: Operation, now: datetime) -> Iterator[str]:
+    planned = operation.draft.planned_start
+    if now < planned - EARLIEST:
+        when = f"{planned.astimezone(SANTIAGO):%d-%m-%Y %H:%M}"
+        yield f"que llegue su hora: está programado para el {when}; si parte antes, cambie el plan"
 
 
 def _close(dossier: Dossier) -> Iterator[str]:

@@ -197,6 +197,38 @@ async def _grouped(
     return found
 
 
+_BESIDE = """
+select o.folio, o.name, o.kind, o.sector, o.planned_start, o.sector = $4 and $4 <> '' as is_same_sector,
+  array(select i.institution from operation_institutions i where i.operation_id = o.operation_id
+    and i.institution in (select own.institution from operation_institutions own where own.operation_id = $1)
+    order by i.institution) as shared
+from operations o
+where o.operation_id <> $1 and o.state in ('planned', 'confirmed', 'in_progress')
+  and o.planned_start < $3 and o.planned_end > $2
+order by o.planned_start, o.folio limit 20
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beside:
+    """An operation at the same time; ``shared``: institutions that are wanted at both."""
+
+    folio: str
+    name: str
+    kind: str
+    sector: str
+    planned_start: datetime
+    is_same_sector: bool
+    shared: Sequence[str]
+
+
+async def beside(executor: Executor, operation: Operation) -> list[Beside]:
+    """Operations of which the planned time overlaps; people and vehicles are counted once."""
+    draft = operation.draft
+    values = (operation.operation_id, draft.planned_start, draft.planned_end, draft.sector)
+    return [Beside(**dict(row)) for row in await executor.fetch(_BESIDE, *values)]
+
+
 # ---------------------------------------------------------------------------------------------- list
 
 

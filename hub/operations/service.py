@@ -197,7 +197,7 @@ async def move_within(
     if after is None:
         raise OperationError(f"{folio} está «{STATES[operation.state].lower()}»; eso no se puede ahora")
     dossier = await reading.dossier(connection, folio)
-    if lacks := list(missing(dossier, step)):
+    if lacks := list(missing(dossier, step, now)):
         raise OperationError(f"antes falta: {'; '.join(lacks)}")
     note = checked_note(note)
     if step is Move.SUSPEND and not note:

@@ -143,6 +143,8 @@ class View:
     sketch: Sketch | None
     repeats: str
     """How it comes again, in words; empty for one that stands alone."""
+    beside: Sequence[reading.Beside]
+    """What else is planned for the same time, while its own is to come."""
 
     @property
     def is_running(self) -> bool:
@@ -170,7 +172,15 @@ async def load_view(console: Console, folio: str) -> View:
     drawn = sketch(area, operation.draft.points, [(row["latitude"], row["longitude"]) for row in cases])
     series_id = operation.draft.series_id
     repeats = recurrence.words(await series.rule_of(console.pool, series_id)) if series_id else ""
-    return View(dossier, lifecycle.offers(dossier), reading.totals(dossier), drawn, repeats)
+    is_ahead = operation.state in lifecycle.CHANGEABLE
+    return View(
+        dossier,
+        lifecycle.offers(dossier, console.now()),
+        reading.totals(dossier),
+        drawn,
+        repeats,
+        await reading.beside(console.pool, operation) if is_ahead else [],
+    )
 
 
 # ---------------------------------------------------------------------------------------------- form

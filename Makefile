@@ -44,8 +44,12 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Tests wait for real programs more than they compute: two workers a core of a small machine. One worker, and
+# what they print as it comes: TEST_WORKERS=0.
+TEST_WORKERS ?= 4
+
 test: setup peers lint
-	$(BIN)/pytest --durations=20
+	$(BIN)/pytest --durations=20 --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Demands on speed, which mean something on a quiet machine alone; make test only logs the figures.
 speed: setup peers

@@ -1,4 +1,4 @@
-"""``almenara-hub permits import|show`` and ``almenara-hub evidence verify``."""
+"""``almenara-hub permits import|stickers`` and ``almenara-hub evidence verify``."""
 
 import argparse
 import sys
@@ -22,6 +22,14 @@ def add_fieldwork(
     importing.add_argument("--partial", action="store_true", help="deja fuera las líneas con errores")
     importing.set_defaults(act=_import_permits)
     add_server_options(importing)
+    printing = actions.add_parser("stickers", help="adhesivos con QR de los permisos que rigen, en PDF")
+    printing.add_argument("--folio", action="append", default=[], help="solo este; se puede repetir")
+    printing.add_argument("--sector", default="", help="solo los de este sector")
+    printing.add_argument(
+        "--output", type=Path, metavar="ARCHIVO", default=Path("adhesivos-permisos.pdf"), help="el PDF"
+    )
+    printing.set_defaults(act=_stickers)
+    add_server_options(printing)
     evidence = commands.add_parser("evidence", help="fotos y documentos de las fiscalizaciones")
     actions = evidence.add_subparsers(dest="action", required=True, metavar="ACCIÓN")
     verifying = actions.add_parser("verify", help="recalcula la huella de cada archivo y dice qué difiere")
@@ -50,6 +58,37 @@ async def _import_permits(settings: HubSettings, arguments: argparse.Namespace) 
     if done.absent:
         print(f"{done.absent} de importaciones anteriores no vienen en este archivo; quedan como estaban")
     return 1 if done.problems else 0
+
+
+async def _stickers(settings: HubSettings, arguments: argparse.Namespace) -> int:
+    from hub.app import open_database
+    from hub.fieldwork.permit_file import folio_of
+    from hub.fieldwork.permits import in_force, sticker
+    from hub.papers.stickers import stickers_pdf
+    from hub.plan.periods import SANTIAGO
+
+    now = datetime.now(UTC)
+    try:
+        folios = [folio_of(folio) for folio in arguments.folio]
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    async with open_database(settings) as pool:
+        permits = await in_force(pool, now.astimezone(SANTIAGO).date(), folios, arguments.sector)
+    for folio in sorted(set(folios) - {permit.folio for permit in permits}):
+        print(f"{folio}: no figura, venció o no rige; queda fuera", file=sys.stderr)
+    if not permits:
+        print("ningún permiso que rija; revise --folio y --sector, o importe el registro", file=sys.stderr)
+        return 1
+    made = await stickers_pdf(
+        [sticker(permit) for permit in permits],
+        kind="Permiso municipal",
+        commune=settings.commune,
+        prepared_at=now,
+    )
+    arguments.output.write_bytes(made)
+    print(f"{arguments.output}: {len(permits)} adhesivos")
+    return 0 if len(permits) >= len(set(folios)) else 1
 
 
 async def _verify(settings: HubSettings, _arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from hub.database import Pool
 from hub.fieldwork.errors import RegisterError
 from hub.fieldwork.permit_file import Permit, read_permits
 from hub.nodes import Problem
+from hub.papers.stickers import Sticker
 
 if TYPE_CHECKING:
     import asyncpg
@@ -132,6 +133,23 @@ async def carried(pool: Pool, today: date) -> list[Permit]:
         MAX_CARRIED,
     )
     return [_permit(row) for row in rows]
+
+
+async def in_force(pool: Pool, today: date, folios: Sequence[str] = (), sector: str = "") -> list[Permit]:
+    """Permits that may still be shown in the street, by folio; those of ``folios`` or of a sector only."""
+    rows = await pool.fetch(
+        f"select {_FIELDS} from permits where state = 'active' and valid_until >= $1"  # noqa: S608
+        " and (cardinality($2::text[]) = 0 or folio = any($2)) and ($3 = '' or sector = $3) order by folio",
+        today,
+        list(folios),
+        sector,
+    )
+    return [_permit(row) for row in rows]
+
+
+def sticker(permit: Permit) -> Sticker:
+    until = f"hasta el {permit.valid_until:%d-%m-%Y}"
+    return Sticker(code=permit.folio, name=permit.trade, place=f"{permit.place}, {until}")
 
 
 def _permit(row: "asyncpg.Record") -> Permit:

@@ -1,6 +1,8 @@
 """A document as PDF: A4, tagged (PDF/UA-1), fit to be kept (PDF/A-2a), with its fonts inside."""
 
 import asyncio
+from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,23 +30,28 @@ async def as_pdf(paper: Paper) -> bytes:
 
 def _compile(paper: Paper) -> bytes:
     content = msgspec.json.encode(as_shown(paper)).decode()
+    return compiled(_TEMPLATE, {"paper": content}, paper.prepared_at)
+
+
+def compiled(template: Path, inputs: Mapping[str, str], prepared_at: datetime) -> bytes:
+    """What the template makes of its inputs. Raises :class:`PdfError`."""
     try:
         made = typst.compile(
-            _template(),
-            sys_inputs={"paper": content},
+            _source(template),
+            sys_inputs=dict(inputs),
             pdf_standards=["a-2a", "ua-1"],
             ignore_system_fonts=True,
-            timestamp=paper.prepared_at.replace(microsecond=0),
+            timestamp=prepared_at.replace(microsecond=0),
         )
     except typst.TypstError as error:
-        raise PdfError(f"{paper.kind}: {error}; {error.trace or error.hints}") from error
+        raise PdfError(f"{template.name}: {error}; {error.trace or error.hints}") from error
     assert isinstance(made, bytes)  # noqa: S101  (several only where images of pages are asked for)
     return made
 
 
 @cache
-def _template() -> bytes:
-    return _TEMPLATE.read_bytes()
+def _source(template: Path) -> bytes:
+    return template.read_bytes()
 
 
 def as_shown(paper: Paper) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from hub.web import device_page
 from hub.web.auth import SignedIn, TheConsole, allowed
 from hub.web.curves import DEFAULT_PERIOD, PERIODS
+from hub.web.files import CSV, sent
 from hub.web.frame import shown
 from hub.web.permissions import Permission
 
@@ -41,8 +42,4 @@ async def table(
 ) -> Response:
     found = await device_page.load(console, session.user, device_id, periodo)
     name = f"dispositivo-{device_id}-{periodo}.csv"
-    return Response(
-        device_page.as_csv(found, console.wall),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return sent(device_page.as_csv(found, console.wall), CSV, name)

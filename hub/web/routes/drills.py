@@ -13,6 +13,7 @@ from hub.notify.drills import Drill, DrillError
 from hub.web import audit
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console
+from hub.web.files import sent
 from hub.web.frame import shown
 from hub.web.permissions import Permission
 from hub.web.problem import Problem
@@ -90,8 +91,7 @@ async def proof(console: TheConsole, drill_id: uuid.UUID) -> Response:
     drill = await _find(console, drill_id)
     if not drill.snapshot:
         raise Problem(404, "Ese simulacro todavía no termina.")
-    headers = {"Content-Disposition": f'attachment; filename="simulacro-{drill_id}.json"'}
-    return Response(drill.snapshot.encode(), media_type="application/json", headers=headers)
+    return sent(drill.snapshot, "application/json", f"simulacro-{drill_id}.json")
 
 
 @router.post("/simulacros", dependencies=[Depends(allowed(Permission.MANAGE_PEOPLE))])

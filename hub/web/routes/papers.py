@@ -18,6 +18,7 @@ from hub.papers.words import footer_of
 from hub.web import audit
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console
+from hub.web.files import CSV, PDF, sent
 from hub.web.frame import shown
 from hub.web.permissions import Permission
 from hub.web.problem import Problem
@@ -135,19 +136,19 @@ async def chart(console: TheConsole, session: SignedIn, number: _Number, index: 
 @router.get("/{number}/pdf", dependencies=_SEES)
 async def pdf(console: TheConsole, session: SignedIn, number: _Number) -> Response:
     kept, paper = await _find(console, session, number)
-    return _file(await as_pdf(paper), "application/pdf", f"{_stem(kept)}.pdf", how="inline")
+    return sent(await as_pdf(paper), PDF, f"{_stem(kept)}.pdf", how="inline")
 
 
 @router.get("/{number}/xlsx", dependencies=_SEES)
 async def xlsx(console: TheConsole, session: SignedIn, number: _Number) -> Response:
     kept, paper = await _find(console, session, number)
-    return _file(as_xlsx(paper), XLSX, f"{_stem(kept)}.xlsx")
+    return sent(as_xlsx(paper), XLSX, f"{_stem(kept)}.xlsx")
 
 
 @router.get("/{number}/json", dependencies=_SEES)
 async def json(console: TheConsole, session: SignedIn, number: _Number) -> Response:
     kept, paper = await _find(console, session, number)
-    return _file(encode(paper).encode(), "application/json", f"{_stem(kept)}.json")
+    return sent(encode(paper), "application/json", f"{_stem(kept)}.json")
 
 
 @router.get("/{number}/csv/{index}", dependencies=_SEES)
@@ -158,14 +159,9 @@ async def csv(console: TheConsole, session: SignedIn, number: _Number, index: _I
     if index > len(found):
         raise Problem(404)
     text = as_csv(found[index - 1])
-    return _file(text.encode(), "text/csv; charset=utf-8", f"{_stem(kept)}-{index}.csv")
+    return sent(text, CSV, f"{_stem(kept)}-{index}.csv")
 
 
 def _stem(kept: Kept) -> str:
     subject = "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in kept.subject)
     return f"{kept.kind}-{subject}-{kept.paper_id}"
-
-
-def _file(content: bytes, media_type: str, name: str, how: str = "attachment") -> Response:
-    headers = {"Content-Disposition": f'{how}; filename="{name}"'}
-    return Response(content, media_type=media_type, headers=headers)

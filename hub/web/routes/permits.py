@@ -7,11 +7,13 @@ from starlette.responses import Response
 
 from hub.fieldwork import permits
 from hub.fieldwork.permit_file import folio_of
+from hub.papers.stickers import stickers_pdf
 from hub.web import audit
 from hub.web.auth import SignedIn, TheConsole, allowed
+from hub.web.files import PDF, sent
 from hub.web.frame import shown
 from hub.web.permissions import Permission
-from hub.web.problem import sentence
+from hub.web.problem import Problem, sentence
 
 router = APIRouter(include_in_schema=False)
 
@@ -48,3 +50,25 @@ async def permits_page(
         "standings": STANDINGS,
     }
     return await shown(console, session, "permits.html", values, status)
+
+
+@router.get("/permisos/adhesivo.pdf", dependencies=[Depends(allowed(Permission.SEE_OPERATIONS))])
+async def sticker(
+    console: TheConsole, session: SignedIn, folio: Annotated[str, Query(max_length=80)]
+) -> Response:
+    now = console.now()
+    try:
+        folio = folio_of(folio)
+    except ValueError as error:
+        raise Problem(422, sentence(error)) from error
+    found = await permits.in_force(console.pool, console.wall.today(now), [folio])
+    await audit.record(console.pool, now, session.user.login, audit.Action.PERMIT_READ, folio)
+    if not found:
+        raise Problem(404, f"El permiso {folio} no figura o no rige: no lleva adhesivo.")
+    made = await stickers_pdf(
+        [permits.sticker(one) for one in found],
+        kind="Permiso municipal",
+        commune=console.settings.commune,
+        prepared_at=now,
+    )
+    return sent(made, PDF, "adhesivo-permiso.pdf")

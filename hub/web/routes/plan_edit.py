@@ -17,6 +17,7 @@ from hub.privacy import names_a_person
 from hub.web import audit
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console
+from hub.web.files import sent
 from hub.web.frame import shown
 from hub.web.permissions import Permission
 from hub.web.problem import Problem, sentence
@@ -40,8 +41,7 @@ async def export(console: TheConsole, session: SignedIn) -> Response:
         raise Problem(404, "No hay un plan vigente.")
     now, login = console.now(), session.user.login
     await audit.record(console.pool, now, login, audit.Action.PLAN_READ, f"{version.plan.id}.yaml")
-    headers = {"Content-Disposition": f'attachment; filename="{version.plan.id}.yaml"'}
-    return Response(version.content, media_type="application/yaml", headers=headers)
+    return sent(version.content, "application/yaml", f"{version.plan.id}.yaml")
 
 
 @router.post("/evidencia", dependencies=_CHANGES)

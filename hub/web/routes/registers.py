@@ -16,6 +16,7 @@ from hub.registers.values import Mistake, read, shown, typed
 from hub.web import audit
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed, require
 from hub.web.context import Console
+from hub.web.files import CSV, sent
 from hub.web.frame import shown as framed
 from hub.web.permissions import Permission
 from hub.web.problem import Problem
@@ -86,8 +87,7 @@ async def dataset_file(
 
 
 def _csv(text: str, name: str) -> Response:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
+    return sent(text, CSV, name)
 
 
 # ----------------------------------------------------------------------------------------- entries

@@ -9,10 +9,12 @@ from starlette.responses import RedirectResponse, Response
 
 from hub.fieldwork import patrols
 from hub.fieldwork.errors import FieldError
+from hub.papers.stickers import Sticker, stickers_pdf
 from hub.web import audit, patrolling
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console
 from hub.web.fieldpage import VERDICTS
+from hub.web.files import PDF, sent
 from hub.web.frame import shown
 from hub.web.patrolling import PointForm, RoundForm
 from hub.web.permissions import Permission
@@ -81,6 +83,20 @@ async def _points(
         "problem": problem,
     }
     return await shown(console, session, "checkpoints.html", values, problem.status if problem else 200)
+
+
+@router.get("/puntos/adhesivos.pdf", dependencies=_PLANS)
+async def stickers(console: TheConsole) -> Response:
+    points = await patrols.list_checkpoints(console.pool)
+    if not points:
+        raise Problem(404, "No hay puntos de control; cree el primero.")
+    made = await stickers_pdf(
+        [Sticker(code=point.code, name=point.name, place=point.sector) for point in points],
+        kind="Punto de control de ronda",
+        commune=console.settings.commune,
+        prepared_at=console.now(),
+    )
+    return sent(made, PDF, "adhesivos-puntos.pdf")
 
 
 @router.post("/puntos", dependencies=_PLANS)

@@ -11,6 +11,7 @@ from hub.notify.escalation import Who, targets_of
 from hub.web import audit, roster
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console
+from hub.web.files import sent
 from hub.web.frame import shown
 from hub.web.permissions import Permission
 from hub.web.problem import Problem
@@ -72,8 +73,7 @@ async def export(console: TheConsole, session: SignedIn, calendar: str) -> Respo
         console.pool, console.now(), session.user.login, audit.Action.TURNS_READ, calendar, "exported"
     )
     text = await calendars.export_ics(console.pool, calendar, console.now())
-    headers = {"Content-Disposition": f'attachment; filename="{calendar}.ics"'}
-    return Response(text, media_type="text/calendar; charset=utf-8", headers=headers)
+    return sent(text, "text/calendar; charset=utf-8", f"{calendar}.ics")
 
 
 @router.post("/turnos", dependencies=[Depends(allowed(Permission.CHANGE_TURNS))])

@@ -39,9 +39,9 @@ def _password(path: Path | None) -> str:
 
 
 async def _role(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database, postgres_folder
     from hub.database import connect
     from hub.database.readers import ROLE, keep_reader
+    from hub.opening import open_database, postgres_folder
     from hub.servers.postgres import EmbeddedPostgres
 
     password = await asyncio.to_thread(_password, arguments.password_file)

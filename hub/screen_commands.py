@@ -44,8 +44,8 @@ def _say_key(login: str, key: str) -> None:
 
 
 async def _add(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.clock import SystemClock
+    from hub.opening import open_database
     from hub.web import screens
 
     async with open_database(settings) as pool:
@@ -55,8 +55,8 @@ async def _add(settings: HubSettings, arguments: argparse.Namespace) -> int:
 
 
 async def _key(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.clock import SystemClock
+    from hub.opening import open_database
     from hub.web import screens
 
     async with open_database(settings) as pool:
@@ -66,8 +66,8 @@ async def _key(settings: HubSettings, arguments: argparse.Namespace) -> int:
 
 
 async def _revoke(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.clock import SystemClock
+    from hub.opening import open_database
     from hub.web import screens
 
     async with open_database(settings) as pool:
@@ -77,8 +77,8 @@ async def _revoke(settings: HubSettings, arguments: argparse.Namespace) -> int:
 
 
 async def _list(settings: HubSettings, _arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.clock import SystemClock
+    from hub.opening import open_database
     from hub.web import screens
 
     async with open_database(settings) as pool:

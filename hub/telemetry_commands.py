@@ -58,7 +58,7 @@ def _secret(path: Path) -> str:
 
 @asynccontextmanager
 async def _server(settings: HubSettings, token_file: Path | None = None) -> "AsyncIterator[InfluxServer]":
-    from hub.app import influx_access
+    from hub.opening import influx_access
     from hub.telemetry.influx.server import InfluxServer
 
     access = influx_access(settings)
@@ -79,7 +79,7 @@ async def _setup(settings: HubSettings, arguments: argparse.Namespace) -> int:
 
 
 async def _move(settings: HubSettings, _arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.telemetry.influx.moving import move
 
     total = rejected = 0
@@ -93,7 +93,7 @@ async def _move(settings: HubSettings, _arguments: argparse.Namespace) -> int:
 
 
 async def _check(settings: HubSettings, _arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.telemetry.postgres import PostgresTelemetry
 
     found: list[str] = []

@@ -46,9 +46,9 @@ def _count(text: str) -> int:
 
 
 async def _example(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.example_years.span import Span
     from hub.example_years.writing import SEED, ExampleError, freeze, periods_of, write
+    from hub.opening import open_database
 
     async def tell(what: str) -> None:
         print(f"  {what} …", file=sys.stderr)

@@ -38,9 +38,9 @@ def add_fieldwork(
 
 
 async def _import_permits(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.fieldwork.errors import RegisterError
     from hub.fieldwork.permits import import_permits
+    from hub.opening import open_database
 
     text = arguments.file.read_text("utf-8-sig", "replace")
     async with open_database(settings) as pool:
@@ -61,9 +61,9 @@ async def _import_permits(settings: HubSettings, arguments: argparse.Namespace) 
 
 
 async def _stickers(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.fieldwork.permit_file import folio_of
     from hub.fieldwork.permits import in_force, sticker
+    from hub.opening import open_database
     from hub.papers.stickers import stickers_pdf
     from hub.plan.periods import SANTIAGO
 
@@ -92,9 +92,9 @@ async def _stickers(settings: HubSettings, arguments: argparse.Namespace) -> int
 
 
 async def _verify(settings: HubSettings, _arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.fieldwork import evidence
     from hub.fieldwork.vault import Vault
+    from hub.opening import open_database
 
     words = {
         "changed": "CAMBIÓ: los bytes en disco no dan su huella",

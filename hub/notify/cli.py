@@ -124,8 +124,8 @@ def _add_texts(
 
 
 async def _import_contacts(settings: "HubSettings", arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.notify import contacts
+    from hub.opening import open_database
 
     async with open_database(settings) as pool:
         report = await contacts.import_csv(pool, arguments.file.read_text("utf-8-sig"))
@@ -134,8 +134,8 @@ async def _import_contacts(settings: "HubSettings", arguments: argparse.Namespac
 
 
 async def _list_contacts(settings: "HubSettings", arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.notify import contacts
+    from hub.opening import open_database
 
     async with open_database(settings) as pool:
         for person in await contacts.everybody(pool, arguments.group):
@@ -152,8 +152,8 @@ async def _list_contacts(settings: "HubSettings", arguments: argparse.Namespace)
 
 
 async def _export_contacts(settings: "HubSettings", arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.notify import contacts
+    from hub.opening import open_database
 
     async with open_database(settings) as pool:
         text = await contacts.export_csv(pool, arguments.group)
@@ -164,8 +164,8 @@ async def _export_contacts(settings: "HubSettings", arguments: argparse.Namespac
 
 
 async def _list_groups(settings: "HubSettings", _arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.notify import groups
+    from hub.opening import open_database
 
     after = ""
     async with open_database(settings) as pool:
@@ -179,9 +179,9 @@ async def _list_groups(settings: "HubSettings", _arguments: argparse.Namespace) 
 
 
 async def _change_group(settings: "HubSettings", arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.clock import SystemClock
     from hub.notify import drills, groups
+    from hub.opening import open_database
 
     async with open_database(settings) as pool:
         group = await groups.get_group(pool, arguments.group)
@@ -203,9 +203,9 @@ async def _change_group(settings: "HubSettings", arguments: argparse.Namespace) 
 
 
 async def _run_drill(settings: "HubSettings", arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.clock import SystemClock
     from hub.notify import drills
+    from hub.opening import open_database
 
     async with open_database(settings) as pool:
         drill_id = await drills.run_now(pool, arguments.group, author=AUTHOR, now=SystemClock().now())
@@ -218,8 +218,8 @@ async def _run_drill(settings: "HubSettings", arguments: argparse.Namespace) -> 
 
 
 async def _list_drills(settings: "HubSettings", arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.notify import drills
+    from hub.opening import open_database
 
     before = None
     async with open_database(settings) as pool:
@@ -237,8 +237,8 @@ async def _list_drills(settings: "HubSettings", arguments: argparse.Namespace) -
 async def _show_proof(settings: "HubSettings", arguments: argparse.Namespace) -> int:
     import uuid
 
-    from hub.app import open_database
     from hub.notify import drills
+    from hub.opening import open_database
 
     try:
         drill_id = uuid.UUID(arguments.drill)
@@ -255,9 +255,9 @@ async def _show_proof(settings: "HubSettings", arguments: argparse.Namespace) ->
 
 
 async def _send_bulletin(settings: "HubSettings", arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.clock import SystemClock
     from hub.notify import bulletins
+    from hub.opening import open_database
 
     async with open_database(settings) as pool:
         if arguments.recipients is None:
@@ -278,11 +278,11 @@ async def _send_bulletin(settings: "HubSettings", arguments: argparse.Namespace)
 
 
 async def _receive_text(settings: "HubSettings", arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
     from hub.clock import SystemClock
     from hub.notify.inbound import Desk
     from hub.notify.policy import NotifySettings
     from hub.notify.transports import Inbound
+    from hub.opening import open_database
 
     now = SystemClock().now()
     inbound = Inbound(sender=arguments.number, at=now, text=arguments.text)

@@ -86,7 +86,7 @@ async def _check(_settings: HubSettings, arguments: argparse.Namespace) -> int:
 
 
 async def _load(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.operations import importing, reading
     from hub.operations.loading import OperationFileError, load_operation
     from hub.operations.model import OperationError
@@ -114,7 +114,7 @@ async def _load(settings: HubSettings, arguments: argparse.Namespace) -> int:
 
 
 async def _sectors(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.operations import importing
     from hub.operations.areas import load_sectors
 
@@ -133,7 +133,7 @@ async def _sectors(settings: HubSettings, arguments: argparse.Namespace) -> int:
 
 
 async def _season(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.operations import importing
     from hub.operations.model import OperationError
 
@@ -150,7 +150,7 @@ async def _season(settings: HubSettings, arguments: argparse.Namespace) -> int:
 
 
 async def _repeat(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.operations import series
     from hub.operations.model import OperationError
     from hub.operations.recurrence import words
@@ -168,7 +168,7 @@ async def _repeat(settings: HubSettings, arguments: argparse.Namespace) -> int:
 
 
 async def _series(settings: HubSettings, _arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.operations import series
     from hub.operations.recurrence import words
 
@@ -180,7 +180,7 @@ async def _series(settings: HubSettings, _arguments: argparse.Namespace) -> int:
 
 
 async def _list(settings: HubSettings, _arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.operations import reading
     from hub.operations.words import STATES
     from hub.plan.periods import SANTIAGO
@@ -193,7 +193,7 @@ async def _list(settings: HubSettings, _arguments: argparse.Namespace) -> int:
 
 
 async def _acta(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.operations import acta, reading
     from hub.operations.model import OperationError
 

@@ -101,7 +101,7 @@ def _desk(settings: HubSettings, pool: "Pool", as_of: datetime) -> "Desk":
 
 
 async def _public(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.papers import open_data
     from hub.papers.desk import PaperError
 
@@ -118,7 +118,7 @@ async def _public(settings: HubSettings, arguments: argparse.Namespace) -> int:
 
 
 async def _make(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.papers import service
     from hub.papers.desk import PaperError
 
@@ -140,7 +140,7 @@ async def _told(done: int, of: int, what: str) -> None:
 
 
 async def _write(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.papers.desk import PaperError
 
     async with open_database(settings) as pool:
@@ -176,7 +176,7 @@ async def _write_files(pool: "Pool", number: int, files: list[Path]) -> int:
 
 
 async def _list(settings: HubSettings, _arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.papers import service
 
     async with open_database(settings) as pool:

@@ -131,7 +131,7 @@ async def _check(settings: HubSettings, arguments: argparse.Namespace) -> int:
 
 
 async def _load(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.plan import versions
 
     plan = _read_plan(settings, arguments.file, is_partial=arguments.partial)
@@ -163,7 +163,7 @@ async def _current(pool: "Pool", settings: HubSettings) -> "Plan":
 
 
 async def _show(settings: HubSettings, _arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.plan import versions
 
     async with open_database(settings) as pool:
@@ -184,7 +184,7 @@ async def _show(settings: HubSettings, _arguments: argparse.Namespace) -> int:
 
 
 async def _diff(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.plan.difference import differences
 
     plan = _read_plan(settings, arguments.file, is_partial=False)
@@ -197,7 +197,7 @@ async def _diff(settings: HubSettings, arguments: argparse.Namespace) -> int:
 
 
 async def _export(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.plan.writing import to_yaml
 
     async with open_database(settings) as pool:
@@ -234,7 +234,7 @@ def _asking(settings: HubSettings) -> "Asking":
 
 
 async def _indicators(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.plan import service
     from hub.plan.periods import last_finished
 
@@ -285,7 +285,7 @@ def _told(figure: "Figure | None", unit: str) -> dict[str, Any]:
 
 
 async def _freeze(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.plan import service
     from hub.plan.figures import shown
 
@@ -308,7 +308,7 @@ async def _freeze(settings: HubSettings, arguments: argparse.Namespace) -> int:
 
 
 async def _snapshots(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.plan.figures import shown
     from hub.plan.freezing import Snapshot
     from hub.plan.periods import last_finished
@@ -328,7 +328,7 @@ async def _snapshots(settings: HubSettings, arguments: argparse.Namespace) -> in
 
 
 async def _verify(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.plan import service
     from hub.plan.figures import shown
 
@@ -350,7 +350,7 @@ async def _verify(settings: HubSettings, arguments: argparse.Namespace) -> int:
 
 
 async def _evidence(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.plan import versions
 
     data = arguments.file.read_bytes() if arguments.file else b""
@@ -370,7 +370,7 @@ async def _evidence(settings: HubSettings, arguments: argparse.Namespace) -> int
 
 
 async def _population(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.plan.csv_files import read_population
     from hub.plan.importing import store_population
 
@@ -383,7 +383,7 @@ async def _population(settings: HubSettings, arguments: argparse.Namespace) -> i
 
 
 async def _series(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.plan.csv_files import read_series
     from hub.plan.importing import store_series
 

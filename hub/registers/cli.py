@@ -41,7 +41,7 @@ async def _list(_settings: HubSettings, _arguments: argparse.Namespace) -> int:
 
 
 async def _import(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.registers import files
 
     register, name = REGISTERS[arguments.register], str(arguments.file)
@@ -73,7 +73,7 @@ async def _import(settings: HubSettings, arguments: argparse.Namespace) -> int:
 
 
 async def _export(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.registers import files, service
 
     register = REGISTERS[arguments.register]

@@ -79,7 +79,7 @@ def _read(path: Path) -> "list[Rule]":
 
 
 async def _list(settings: HubSettings, _arguments: argparse.Namespace) -> int:
-    from hub.app import rules_folder
+    from hub.opening import rules_folder
     from hub.rule_work.live import read_folder
     from hub.rules.errors import RuleFileError
     from hub.rules.library import ready_files
@@ -96,7 +96,7 @@ async def _list(settings: HubSettings, _arguments: argparse.Namespace) -> int:
 
 
 async def _rehearse(settings: HubSettings, arguments: argparse.Namespace) -> int:
-    from hub.app import open_database
+    from hub.opening import open_database
     from hub.rule_work.history import Span
     from hub.rule_work.rehearsal import rehearse
     from hub.rules.errors import RuleFileError
@@ -119,7 +119,7 @@ async def _rehearse(settings: HubSettings, arguments: argparse.Namespace) -> int
 
 async def _example_history(settings: HubSettings, arguments: argparse.Namespace) -> int:
     from hub import example_history as example
-    from hub.app import open_database
+    from hub.opening import open_database
 
     if not 1 <= arguments.days <= 90:
         print("--days va de 1 a 90", file=sys.stderr)

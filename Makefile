@@ -44,9 +44,8 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Tests wait for real programs more than they compute: two workers a core of a small machine. One worker, and
-# what they print as it comes: TEST_WORKERS=0.
-TEST_WORKERS ?= 4
+# Tests wait for real programs and compute in turns. One process, and what it prints as it comes: TEST_WORKERS=0.
+TEST_WORKERS ?= 2
 
 test: setup peers lint
 	$(BIN)/pytest --durations=20 --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder

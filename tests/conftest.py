@@ -15,6 +15,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
+from playwright.async_api import expect
 
 from hub.database import Pool, connect, migrate
 from hub.servers import files, process
@@ -45,6 +46,8 @@ def pytest_configure() -> None:
     # Hundreds of processes of ours are started: each would compile all of our modules anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    # A page is late on a busy machine, and wrong only if it stays so.
+    expect.set_options(timeout=20_000)
     # Started in the background of a script, a process ignores Ctrl-C and hands that on to its children.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

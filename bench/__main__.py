@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,12 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--only", action="append", choices=list(MEASURES), help="this measure; may be repeated")
     run.add_argument("--scale", choices=list(SCALES), default="full", help="how much is measured")
     run.add_argument("--quick", action="store_const", const="quick", dest="scale", help="--scale quick")
+    run.add_argument(
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="repeat what is compared N times, not as often as the scale says",
+    )
     run.add_argument("--seed", type=int, default=1, help="of ids and of the moments of presses")
     run.add_argument("--report", type=Path, default=REPORT, metavar="FOLDER", help="where the report goes")
     run.add_argument(
@@ -49,6 +56,8 @@ def _tree(text: str) -> tuple[str, Path]:
 
 async def run(arguments: argparse.Namespace) -> int:
     scale = SCALES[arguments.scale]
+    if arguments.rounds:
+        scale = replace(scale, rounds=arguments.rounds)
     trees = dict(arguments.hub or [("hub", TREE)])
     facts: dict[str, Any] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -15,7 +15,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
-from playwright.async_api import expect
 
 from hub.database import Pool, connect, migrate
 from hub.servers import files, process
@@ -28,7 +27,7 @@ MEMORY_BYTES = 3 << 30
 
 _numbers = itertools.count(1)
 
-# Minutes each, and begun first: the last worker to finish decides how long all of it takes.
+# Half a minute and more each, and begun first: the last worker to finish decides how long all of it takes.
 _LONGEST = (
     *("test_sms_end_to_end", "test_bench_faults", "test_hub_console", "test_hub_notify_modem", "test_demo"),
     *("test_hub_web", "test_hub_people_pages", "test_hub_serve", "test_hub_rules_kill", "test_bench"),
@@ -46,8 +45,6 @@ def pytest_configure() -> None:
     # Hundreds of processes of ours are started: each would compile all of our modules anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
-    # A page is late on a busy machine, and wrong only if it stays so.
-    expect.set_options(timeout=20_000)
     # Started in the background of a script, a process ignores Ctrl-C and hands that on to its children.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

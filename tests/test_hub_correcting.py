@@ -49,6 +49,17 @@ async def inspected(pool: Pool) -> str:
     return folio
 
 
+async def signed(pool: Pool) -> str:
+    """One that is executed, and signed by the DSP."""
+    folio = await inspected(pool)
+    await moved(pool, folio, Move.EXECUTE)
+    await service.count(
+        pool, folio, present={"DSP": 5, "Carabineros": 0}, totals={}, author="ines", now=START
+    )
+    await service.sign(pool, folio, "DSP", author="jaime", now=START)
+    return folio
+
+
 async def exported(pool: Pool, dataset: str) -> int:
     rows = await pool.fetch(DATASETS[dataset].sql, START - timedelta(days=30), START + timedelta(days=30))
     return len(rows)
@@ -75,18 +86,13 @@ def mended(**changes: object) -> Correction:
 
 
 async def test_the_mended_one_stands_with_its_goods_and_what_was_written_stays(pool: Pool) -> None:
-    folio = await inspected(pool)
-    await moved(pool, folio, Move.EXECUTE)
-    await service.count(
-        pool, folio, present={"DSP": 5, "Carabineros": 0}, totals={}, author="ines", now=START
-    )
-    await service.sign(pool, folio, "DSP", author="jaime", now=START)
+    folio = await signed(pool)
     later = START + timedelta(hours=1)
     await correcting.correct(pool, folio, FOLIO, mended(), author="jaime", now=later)
     dossier = await reading.dossier(pool, folio)
     [one] = dossier.inspections
-    assert (one.folio, one.trade, one.permit_state, one.is_corrected, one.author) == (
-        *(FOLIO, "Ropa usada", "expired", True, "jaime"),
+    assert (one.folio, one.trade, one.permit_state, one.mark, one.author) == (
+        *(FOLIO, "Ropa usada", "expired", "corregida", "jaime"),
     )
     [fine] = one.infringements
     assert (fine.ticket_folio, fine.court, fine.hearing_on) == ("P-2", "1.er JPL", date(2027, 2, 3))
@@ -166,12 +172,7 @@ async def test_the_page_shows_what_stands_and_takes_what_is_right(site: Site) ->
 
 
 async def test_one_typed_twice_is_withdrawn_counts_nowhere_and_can_be_put_back(pool: Pool) -> None:
-    folio = await inspected(pool)
-    await moved(pool, folio, Move.EXECUTE)
-    await service.count(
-        pool, folio, present={"DSP": 5, "Carabineros": 0}, totals={}, author="ines", now=START
-    )
-    await service.sign(pool, folio, "DSP", author="jaime", now=START)
+    folio = await signed(pool)
     later = START + timedelta(hours=1)
     before = acta.text(await reading.dossier(pool, folio))
     await correcting.withdraw(pool, folio, FOLIO, "Anotada dos veces", author="jaime", now=later)
@@ -197,7 +198,7 @@ async def test_one_typed_twice_is_withdrawn_counts_nowhere_and_can_be_put_back(p
     assert one.seizures[0].holders == [(START, "DSP", "Bodega")]
     assert one.referrals == [("SII", "boleta")]
     assert list(dossier.withdrawn) == []
-    assert acta.text(dossier).replace(f"{FOLIO} (corregida)", FOLIO) == before
+    assert acta.text(dossier).replace(f"{FOLIO} (repuesta)", FOLIO) == before
     assert await exported(pool, "partes") == 1
     assert await in_the_month_s_paper(pool, later) == [0], "what was known then stays so"
     with pytest.raises(OperationError, match="no tiene retirada"):

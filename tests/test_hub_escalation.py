@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import Mosquitto
-from fakes import VirtualClock, assert_in_time, eventually
+from fakes import VirtualClock, eventually
 from hypothesis import given
 from hypothesis import strategies as st
 from processes import hub_process, run
@@ -628,7 +628,6 @@ async def test_nobody_waits_for_a_person_whom_no_text_can_reach(
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.speed
 async def test_a_killed_hub_fires_every_step_once_and_none_early(
     mosquitto: Mosquitto, dsn: str, server_folder: Path
 ) -> None:
@@ -662,13 +661,10 @@ async def test_a_killed_hub_fires_every_step_once_and_none_early(
         )
         assert len(lines) == 6 * count
         assert {row["n"] for row in lines} == {1}
-        late = []
         for row in lines:
             due_at = opened_at + timedelta(seconds=int(row["note"].partition("hace ")[2].partition(" ")[0]))
             assert row["at"] >= due_at
-            late.append((row["at"] - max(due_at, up_at)).total_seconds())
-        assert_in_time(max(late), 1.0)
-        assert max(late) < 15
+            assert row["at"] <= max(due_at, up_at) + timedelta(seconds=1)
         # texts are as many as steps, whether they went out already or wait for the dead hub's lease
         texts = await pool.fetch("select distinct alert_id, text from notifications")
         assert len(texts) == await pool.fetchval("select count(*) from notifications") == (6 + 1) * count

@@ -75,7 +75,8 @@ async def _stickers(settings: HubSettings, arguments: argparse.Namespace) -> int
         return 1
     async with open_database(settings) as pool:
         permits = await in_force(pool, now.astimezone(SANTIAGO).date(), folios, arguments.sector)
-    for folio in sorted(set(folios) - {permit.folio for permit in permits}):
+    missing = sorted(set(folios) - {permit.folio for permit in permits})
+    for folio in missing:
         print(f"{folio}: no figura, venció o no rige; queda fuera", file=sys.stderr)
     if not permits:
         print("ningún permiso que rija; revise --folio y --sector, o importe el registro", file=sys.stderr)
@@ -88,7 +89,7 @@ async def _stickers(settings: HubSettings, arguments: argparse.Namespace) -> int
     )
     arguments.output.write_bytes(made)
     print(f"{arguments.output}: {len(permits)} adhesivos")
-    return 0 if len(permits) >= len(set(folios)) else 1
+    return 1 if missing else 0
 
 
 async def _verify(settings: HubSettings, _arguments: argparse.Namespace) -> int:

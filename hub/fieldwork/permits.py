@@ -136,7 +136,7 @@ async def carried(pool: Pool, today: date) -> list[Permit]:
 
 
 async def in_force(pool: Pool, today: date, folios: Sequence[str] = (), sector: str = "") -> list[Permit]:
-    """Permits that may still be shown in the street, by folio; those of ``folios`` or of a sector only."""
+    """Permits that are valid now or will be, by folio; those of ``folios`` or of a sector only."""
     rows = await pool.fetch(
         f"select {_FIELDS} from permits where state = 'active' and valid_until >= $1"  # noqa: S608
         " and (cardinality($2::text[]) = 0 or folio = any($2)) and ($3 = '' or sector = $3) order by folio",

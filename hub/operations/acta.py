@@ -138,7 +138,7 @@ def _done(task: Task) -> str:
 def _inspections(dossier: Dossier) -> Part:
     rows = [
         (
-            f"{one.folio} (corregida)" if one.is_corrected else one.folio,
+            f"{one.folio} ({one.mark})" if one.mark else one.folio,
             _moment(one.inspected_at)[-5:],
             one.point,
             one.trade,

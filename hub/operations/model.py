@@ -145,7 +145,8 @@ class Inspection:
     note: str
     author: str
     recorded_at: datetime
-    is_corrected: bool = False
+    mark: str = ""
+    """«corregida» or «repuesta» where a later row, by ``author``, stands for what the street wrote."""
     infringements: Sequence[Infringement] = ()
     seizures: Sequence[Seizure] = ()
     referrals: Sequence[tuple[str, str]] = ()

@@ -89,7 +89,10 @@ async def _operation(executor: Executor, row: Any) -> Operation:
 # ------------------------------------------------------------------------------------------- dossier
 
 _STANDING = """
-select * from inspection_versions i where i.operation_id = $1 and i.replaced_at is null
+select i.*, case when old.is_withdrawn then 'repuesta' when i.replaces is not null then 'corregida'
+  else '' end as mark
+from inspection_versions i left join inspections old on old.inspection_id = i.replaces
+where i.operation_id = $1 and i.replaced_at is null
 order by i.inspected_at, i.folio limit $2
 """
 _WITHDRAWN = """
@@ -170,12 +173,11 @@ async def _inspections(executor: Executor, operation_id: uuid.UUID) -> list[Insp
         held.setdefault(row["seizure_id"], []).append((row["at"], row["holder"], row["place"]))
     plain = (
         "inspection_id folio point trade permit_state result acting assists institution inspected_at note"
-        " author recorded_at"
+        " author recorded_at mark"
     ).split()
     return [
         Inspection(
             **{name: row[name] for name in plain},
-            is_corrected=row["replaces"] is not None,
             infringements=[Infringement(**one) for one in fines.get(row["inspection_id"], ())],
             seizures=[
                 Seizure(holders=held.get(one.pop("seizure_id"), ()), **one)

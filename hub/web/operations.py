@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import Path
 from pydantic import BaseModel, Field
+from starlette.responses import RedirectResponse, Response
 
 from hub.operations import lifecycle, reading, recurrence, series
 from hub.operations.lifecycle import Move, Offer
@@ -17,8 +18,10 @@ from hub.operations.places import polygons
 from hub.operations.reading import Filter, Line
 from hub.operations.words import KINDS, PHASES
 from hub.plan.periods import SANTIAGO
+from hub.web import audit
 from hub.web.context import Console
 from hub.web.problem import Problem
+from hub.web.sessions import Session
 
 Folio = Annotated[str, Path(max_length=40, pattern=r"^[A-Z]+-\d{4}-\d+$")]
 MONTH_ROWS = 2000
@@ -181,6 +184,13 @@ async def load_view(console: Console, folio: str) -> View:
         repeats,
         await reading.beside(console.pool, operation) if is_ahead else [],
     )
+
+
+async def changed(console: Console, session: Session, folio: str, what: str) -> Response:
+    """The answer to a form that changed an operation: noted in the audit, and back to its page."""
+    login = session.user.login
+    await audit.record(console.pool, console.now(), login, audit.Action.OPERATION_CHANGED, folio, what)
+    return RedirectResponse(f"/operativos/{folio}", status_code=303)
 
 
 # ---------------------------------------------------------------------------------------------- form

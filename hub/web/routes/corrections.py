@@ -5,17 +5,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Path
 from pydantic import BaseModel, Field
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from hub.operations import correcting
 from hub.operations.correcting import Correction
 from hub.operations.model import Infringement, Inspection, OperationError
 from hub.operations.words import PERMITS, RESULTS
-from hub.web import audit
 from hub.web.auth import Changing, SignedIn, TheConsole, allowed
 from hub.web.context import Console
 from hub.web.frame import shown
-from hub.web.operations import Folio, Text, Words, padded
+from hub.web.operations import Folio, Text, Words, changed, padded
 from hub.web.permissions import Permission
 from hub.web.problem import Problem, sentence
 from hub.web.sessions import Session
@@ -127,10 +126,7 @@ async def correct(
         await correcting.correct(console.pool, folio, inspection, _correction(form), author=login, now=now)
     except OperationError as error:
         return await _page(console, session, folio, inspection, form, sentence(error))
-    await audit.record(
-        console.pool, now, login, audit.Action.OPERATION_CHANGED, folio, f"correct {inspection}"
-    )
-    return RedirectResponse(f"/operativos/{folio}", status_code=303)
+    return await changed(console, session, folio, f"correct {inspection}")
 
 
 @router.post("/{folio}/fiscalizaciones/{inspection}/retirar", dependencies=_RECORDS)
@@ -146,10 +142,7 @@ async def withdraw(
         await correcting.withdraw(console.pool, folio, inspection, form.motivo, author=login, now=now)
     except OperationError as error:
         return await _page(console, session, folio, inspection, error=sentence(error))
-    await audit.record(
-        console.pool, now, login, audit.Action.OPERATION_CHANGED, folio, f"withdraw {inspection}"
-    )
-    return RedirectResponse(f"/operativos/{folio}", status_code=303)
+    return await changed(console, session, folio, f"withdraw {inspection}")
 
 
 @router.post("/{folio}/fiscalizaciones/{inspection}/reponer", dependencies=_RECORDS)
@@ -165,7 +158,4 @@ async def restore(
         await correcting.restore(console.pool, folio, inspection, form.motivo, author=login, now=now)
     except OperationError as error:
         raise Problem(422, sentence(error)) from error
-    await audit.record(
-        console.pool, now, login, audit.Action.OPERATION_CHANGED, folio, f"restore {inspection}"
-    )
-    return RedirectResponse(f"/operativos/{folio}", status_code=303)
+    return await changed(console, session, folio, f"restore {inspection}")

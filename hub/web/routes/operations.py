@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Query, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from hub.operations import acta, reading, service
 from hub.operations.model import Institution, OperationError, StaleError
@@ -125,8 +125,7 @@ async def plan(console: TheConsole, session: Changing, form: Annotated[Operation
         operation = await service.plan(console.pool, draft, author=login, now=now)
     except (OperationError, Problem) as error:
         return await _form_page(console, session, form, error=sentence(error))
-    await audit.record(console.pool, now, login, audit.Action.OPERATION_CHANGED, operation.folio, "plan")
-    return RedirectResponse(f"/operativos/{operation.folio}", status_code=303)
+    return await views.changed(console, session, operation.folio, "plan")
 
 
 # --------------------------------------------------------------------------------------------- one
@@ -172,13 +171,7 @@ async def change(
         await service.change(console.pool, folio, draft, version=form.version, author=login, now=now)
     except (OperationError, Problem) as error:
         return await _form_page(console, session, form, folio, sentence(error))
-    return await _done(console, session, folio, "change")
-
-
-async def _done(console: Console, session: Session, folio: str, what: str) -> Response:
-    login = session.user.login
-    await audit.record(console.pool, console.now(), login, audit.Action.OPERATION_CHANGED, folio, what)
-    return RedirectResponse(f"/operativos/{folio}", status_code=303)
+    return await views.changed(console, session, folio, "change")
 
 
 @router.post("/{folio}/mover", dependencies=_PLANS)
@@ -205,7 +198,7 @@ async def move(
     except OperationError as error:
         status = 409 if isinstance(error, StaleError) else 422
         return await _page(console, session, folio, sentence(error), status)
-    return await _done(console, session, folio, paso)
+    return await views.changed(console, session, folio, paso)
 
 
 @router.post("/{folio}/registrar", dependencies=_RECORDS)
@@ -234,7 +227,7 @@ async def record(request: Request, console: TheConsole, session: Changing, folio
         )
     except (OperationError, Problem) as error:
         return await _page(console, session, folio, sentence(error), 422)
-    return await _done(console, session, folio, "count")
+    return await views.changed(console, session, folio, "count")
 
 
 def _number(text: str) -> int:
@@ -264,7 +257,7 @@ async def tick(
         )
     except OperationError as error:
         return await _page(console, session, folio, sentence(error), 422)
-    return await _done(console, session, folio, "tick")
+    return await views.changed(console, session, folio, "tick")
 
 
 @router.post("/{folio}/omitir", dependencies=_RECORDS)
@@ -281,7 +274,7 @@ async def drop_task(
         )
     except OperationError as error:
         return await _page(console, session, folio, sentence(error), 422)
-    return await _done(console, session, folio, "drop")
+    return await views.changed(console, session, folio, "drop")
 
 
 @router.post("/{folio}/firmar", dependencies=_PLANS)
@@ -292,7 +285,7 @@ async def sign(
         await service.sign(console.pool, folio, institucion, author=session.user.login, now=console.now())
     except OperationError as error:
         return await _page(console, session, folio, sentence(error), 422)
-    return await _done(console, session, folio, "sign")
+    return await views.changed(console, session, folio, "sign")
 
 
 @router.post("/{folio}/vincular", dependencies=_LINKS)
@@ -316,7 +309,7 @@ async def link(
         )
     except OperationError as error:
         return await _page(console, session, folio, sentence(error), 422)
-    return await _done(console, session, folio, "link")
+    return await views.changed(console, session, folio, "link")
 
 
 @router.post("/{folio}/desvincular", dependencies=_LINKS)
@@ -333,7 +326,7 @@ async def unlink(
         )
     except OperationError as error:
         return await _page(console, session, folio, sentence(error), 422)
-    return await _done(console, session, folio, "unlink")
+    return await views.changed(console, session, folio, "unlink")
 
 
 # --------------------------------------------------------------------------------------------- acta

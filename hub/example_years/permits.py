@@ -3,7 +3,7 @@
 import random
 from datetime import date, timedelta
 
-from hub.example_years.commune import SECTORS, seasons
+from hub.example_years.commune import BY_ID, SECTORS, seasons
 from hub.example_years.rows import Rows, chance_for
 from hub.example_years.span import Span
 
@@ -52,6 +52,7 @@ def _add(
         "permits",
         folio=f"PM-{first.year}-{number:04}",
         trade=trade,
+        place=f"{BY_ID[sector].name}, puesto {number % 60 + 1}",
         sector=sector,
         valid_from=first,
         valid_until=last,

@@ -199,7 +199,7 @@ async def test_nobody_gets_a_text_three_times_whatever_fails(
 ) -> None:
     """Two hubs with three transports each that fail in every way; one hub after the other is killed."""
     monkeypatch.setattr(service, "SEND_TIMEOUT_S", 0.02)
-    await people(pool, 60)
+    await people(pool, 120)  # many more than the three kills can catch in flight, however slow the machine is
     await raise_alert(pool)
     got: Counter[str] = Counter()
     clock, chance, numbers = VirtualClock(NOW), random.Random(seed), itertools.count(seed * 1000, 10)
@@ -225,7 +225,7 @@ async def test_nobody_gets_a_text_three_times_whatever_fails(
     for hub in hubs:
         await hub.kill()
     states = Counter(r["state"] for r in await pool.fetch("select state from notifications"))
-    assert states["sent"] > 10, states  # about every second hand-over ends without a word
+    assert states["sent"] > 25, states  # about every second hand-over ends without a word
     assert len(got) > 30
     chances = "select count(*) from notifications where state = 'failed' and handovers < 2"
     assert await pool.fetchval(chances) == 0
